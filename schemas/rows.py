@@ -1,0 +1,157 @@
+"""Rows <-> bytes: the only user of msgspec.
+
+A row is the state of one lead. In the changelog and in a worker's memory it is packed: a fixed header, then the body
+as MessagePack. The header holds the version and the wake-up hint, so that recovery opens no body. A row without a
+body is `gone`: it only remembers its version until the next commit lets it be deleted.
+"""
+
+from struct import Struct as Layout
+
+import msgspec
+
+from schemas.records import Text, Touch
+
+ROW_FORMAT = 1
+_HEADER = Layout("<BIqqq")  # format, epoch, offset, wake_at (ms), n of the model the hint was made with
+NEVER_MS = 2**62
+
+Version = tuple[int, int]  # (epoch, offset) of the last record that changed the row
+Hit = tuple[str, float, float, list[str]]  # rule, units (with `per`), weight (without), tags
+# rank (log2 of the units at the start of the window), act time, id8, units, weight, tags
+Entry = tuple[float, int, bytes, float, float, list[str]]
+
+
+class Header(msgspec.Struct, frozen=True, gc=False):
+    version: Version
+    wake_at: int
+    model_n: int
+    gone: bool
+
+
+class Tally(msgspec.Struct, array_like=True, gc=False):
+    """Faded units of one rule, or of one `rule#tag`. A limited rule keeps its count and last act here, too.
+
+    Attributes:
+        x: sum of `units * 2^((t - ref) / half_life_ms)` (forward decay, Cormode et al., ICDE 2009).
+        count: acts that fitted, paid or not.
+    """
+
+    half_life_ms: float
+    x: float = 0.0
+    count: int = 0
+    last_at: int = 0
+    last_id: str = ""
+    subject: str = ""
+
+
+class Bucket(msgspec.Struct, array_like=True):
+    """The best acts of one calendar window of a limited rule; `touched` is row time."""
+
+    touched: int
+    entries: list[Entry]
+
+
+class Row(msgspec.Struct, array_like=True):
+    """State of one lead. Times are ms UTC; ids are `id8` (schemas/keys.py) but where they are shown to people.
+
+    Attributes:
+        now: row time.
+        ref: the time that `Tally.x` counts from.
+        limited: rule -> window start * 256 + slot -> bucket.
+        window: id8 -> (act time, hits of rules without a limit): what a repeat is recognised by.
+        traits: name -> (value, act time, id8); the last writer wins.
+        fences: source -> highest number accepted from it.
+    """
+
+    now: int
+    stage: str
+    entered_at: int
+    cool_until: int = 0
+    seq: int = 0
+    prev: str = ""
+    model_n: int = 0
+    ref: int = 0
+    tallies: dict[str, Tally] = {}
+    limited: dict[str, dict[int, Bucket]] = {}
+    window: dict[bytes, tuple[int, list[Hit]]] = {}
+    traits: dict[str, tuple[Text, int, bytes]] = {}
+    fences: dict[str, int] = {}
+    first_touch: tuple[Touch, bytes] | None = None
+    last_touch: tuple[Touch, bytes] | None = None
+    first_at: int | None = None
+    last_at: int | None = None
+    seen_at: int = 0
+    visits: int = 0
+
+
+class ModelEntry(msgspec.Struct, array_like=True, frozen=True):
+    """An activation: from `version` on, the model `hash` (n-th) is in force. `at`: time of its record."""
+
+    version: Version
+    at: int
+    n: int
+    hash: str
+
+
+class PartRow(msgspec.Struct, array_like=True):
+    """The partition's own row: how far the log is folded, and by which models."""
+
+    epoch: int
+    next_offset: int
+    fold_version: int
+    models: list[ModelEntry]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_row_decoder = msgspec.msgpack.Decoder(Row)
+_part_decoder = msgspec.msgpack.Decoder(PartRow)
+
+
+class UnreadableRowError(ValueError):
+    """The bytes are no row of a format known here."""
+
+
+def pack_row(version: Version, wake_at: int, model_n: int, row: Row | None) -> bytes:
+    """The row with its header; `None` packs a `gone` row."""
+    header = _HEADER.pack(ROW_FORMAT, version[0], version[1], wake_at, model_n)
+    return header if row is None else header + _encoder.encode(row)
+
+
+def read_header(data: bytes) -> Header:
+    """The header alone.
+
+    Raises:
+        UnreadableRowError: too short, or of another format.
+    """
+    if len(data) < _HEADER.size:
+        raise UnreadableRowError(f"{len(data)} bytes, expected at least {_HEADER.size}")
+    row_format, epoch, offset, wake_at, model_n = _HEADER.unpack_from(data)
+    if row_format != ROW_FORMAT:
+        raise UnreadableRowError(f"row format {row_format}; this build reads {ROW_FORMAT}")
+    return Header((epoch, offset), wake_at, model_n, gone=len(data) == _HEADER.size)
+
+
+def unpack_row(data: bytes) -> Row:
+    """The body.
+
+    Raises:
+        UnreadableRowError: the body does not decode.
+    """
+    try:
+        return _row_decoder.decode(memoryview(data)[_HEADER.size :])
+    except msgspec.MsgspecError as error:
+        raise UnreadableRowError(str(error)) from error
+
+
+def pack_part(part: PartRow) -> bytes:
+    return bytes([ROW_FORMAT]) + _encoder.encode(part)
+
+
+def unpack_part(data: bytes) -> PartRow:
+    """Raises UnreadableRowError."""
+    if data[:1] != bytes([ROW_FORMAT]):
+        raise UnreadableRowError(f"part row of format {data[:1].hex()}; this build reads {ROW_FORMAT:02x}")
+    try:
+        return _part_decoder.decode(memoryview(data)[1:])
+    except msgspec.MsgspecError as error:
+        raise UnreadableRowError(str(error)) from error
