@@ -3,100 +3,104 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import Any, cast
 
-from processors.model.act_fields import ACT_FIELDS, PAGE_FIELDS, act_value
+from processors.model.act_fields import ACT_FIELDS, PAGE_FIELDS, act_value, record_field
+from processors.model.joins import all_of, any_of, negation
 from processors.model.lead_fields import lead_field_kind, lead_value
 from processors.model.model import ActTest, LeadTest
+from processors.model.patterns import any_pattern, normal
 from processors.model.urls import any_url_pattern, split_url
 from processors.model.values import ValueTest, near_test, value_test
 from processors.model.views import Act, LeadView
-from schemas.records import TrackedEvent
 
 Tree = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+Verdict = ActTest | bool  # settled, or what is left to ask
+Decider = Callable[[Act], Verdict]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ActCondition:
-    """An `ActTest` in two halves: `page` needs only the type and the URL of the act, so its answer can be kept; `rest`
-    needs the whole act. All of both must hold.
+    """An `ActTest` that can be asked in two steps: `decide` looks at type and URL alone, so that its verdict holds for
+    every act that shares them.
     """
 
-    page: tuple[ActTest, ...]
-    rest: tuple[ActTest, ...]
+    decide: Decider
     event_types: frozenset[str] | None  # the only types that can fit; None: any
     fields: frozenset[str]  # act fields that it reads
+    reads_query: bool  # does a URL pattern ask for parameters?
 
     def __call__(self, act: Act) -> bool:
-        for test in self.page:
-            if not test(act):
-                return False
-        for test in self.rest:  # noqa: SIM110 - a generator costs three times as much on this path
-            if not test(act):
-                return False
-        return True
+        verdict = self.decide(act)
+        return verdict if isinstance(verdict, bool) else verdict(act)
 
 
 def act_condition(tree: Tree) -> ActCondition:
     """All entries of the tree must hold."""
-    page: list[ActTest] = []
-    rest: list[ActTest] = []
-    for name, value in tree.items():
-        inner = _inner_conditions(name, value)
-        only_page = name in PAGE_FIELDS if inner is None else not any(condition.rest for condition in inner)
-        test = _field_test(name, value) if inner is None else _joined(name, inner)
-        (page if only_page else rest).append(test)
-    return ActCondition(tuple(page), tuple(rest), _event_types(tree), _fields(tree))
+    return ActCondition(_decide_all(tree), _event_types(tree), _fields(tree), _reads_query(tree))
 
 
-def _inner_conditions(name: str, value: Any) -> list[ActCondition] | None:
-    """The conditions under a joiner; None for a field."""
+def _decide_all(tree: Tree) -> Decider:
+    return _decide_joint([_decider(name, value) for name, value in tree.items()], all_of, settles=False)
+
+
+def _decider(name: str, value: Any) -> Decider:
     if name == "not":
-        return [act_condition(value)]
-    return [act_condition(tree) for tree in value] if name in ("any", "all") else None
-
-
-def _joined(name: str, inner: Sequence[Callable[[Any], bool]]) -> Callable[[Any], bool]:
-    first = inner[0]
-    if name == "not":
-        return lambda subject: not first(subject)
-    if len(inner) == 1:
-        return first
+        return _decide_not(_decide_all(value))
     if name == "any":
-        return lambda subject: any(test(subject) for test in inner)
-    return lambda subject: all(test(subject) for test in inner)
+        return _decide_joint([_decide_all(inner) for inner in value], any_of, settles=True)
+    if name == "all":
+        return _decide_joint([_decide_all(inner) for inner in value], all_of, settles=False)
+    test = _field_test(name, value)
+    return test if name in PAGE_FIELDS else lambda _act: test
+
+
+def _decide_joint(parts: Sequence[Decider], join: Callable[[list[ActTest]], ActTest], *, settles: bool) -> Decider:
+    """`settles` is the verdict of a part that settles the whole: true for any, false for all."""
+
+    def decide(act: Act) -> Verdict:
+        left: list[ActTest] = []
+        for part in parts:
+            verdict = part(act)
+            if not isinstance(verdict, bool):
+                left.append(verdict)
+            elif verdict is settles:
+                return settles
+        return join(left) if left else not settles
+
+    return decide
+
+
+def _decide_not(part: Decider) -> Decider:
+    def decide(act: Act) -> Verdict:
+        verdict = part(act)
+        return not verdict if isinstance(verdict, bool) else negation(verdict)
+
+    return decide
 
 
 def _field_test(name: str, values: Sequence[str]) -> ActTest:
     if name == "event":
         return _event_test(values)
     if ACT_FIELDS.get(name) == "url":
-        return _url_test(act_value(name), values)
-    return _value_field_test(act_value(name), value_test(values))
+        return _url_test(record_field(name), values)
+    read, fits = act_value(name), value_test(values)
+    return lambda act: (value := read(act.event)) is not None and fits(value)
 
 
 def _event_test(names: Sequence[str]) -> ActTest:
-    if any("*" in name for name in names):
-        fits = value_test(names)
-        return lambda act: fits(act.event["type"])
-    known = frozenset(names)
-    return lambda act: act.event["type"] in known
+    fits = any_pattern(names)
+    return lambda act: fits(normal(act.event["type"]))
 
 
-def _url_test(read: Callable[[TrackedEvent], Any], patterns: Sequence[str]) -> ActTest:
+def _url_test(record: str, patterns: Sequence[str]) -> ActTest:
     fits = any_url_pattern(patterns)
 
     def test(act: Act) -> bool:
-        url = read(act.event)
+        url: Any = cast("Mapping[str, Any]", act.event).get(record)
         return bool(url) and fits(split_url(url))
-
-    return test
-
-
-def _value_field_test(read: Callable[[TrackedEvent], Any], fits: ValueTest) -> ActTest:
-    def test(act: Act) -> bool:
-        value = read(act.event)
-        return value is not None and fits(value)
 
     return test
 
@@ -114,6 +118,13 @@ def _event_types(tree: Tree) -> frozenset[str] | None:
     return frozenset.intersection(*limits) if limits else None
 
 
+def _reads_query(tree: Tree) -> bool:
+    if any("?" in pattern for pattern in tree.get("url", ())):
+        return True
+    inner = [*tree.get("any", ()), *tree.get("all", ()), *([tree["not"]] if "not" in tree else ())]
+    return any(map(_reads_query, inner))
+
+
 def _fields(tree: Tree) -> frozenset[str]:
     found: set[str] = set()
     for name, value in tree.items():
@@ -129,7 +140,7 @@ def _fields(tree: Tree) -> frozenset[str]:
 def lead_condition(tree: Tree) -> LeadTest:
     """All entries of the tree must hold."""
     tests = [_lead_test(name, value, tree) for name, value in tree.items() if name != "within"]
-    return tests[0] if len(tests) == 1 else _joined("all", tests)
+    return all_of(tests)
 
 
 def expectations(tree: Tree) -> dict[str, LeadTest]:
@@ -149,9 +160,10 @@ def _lead_test(
     name: str, value: Any, tree: Tree, compare: Callable[[Sequence[str]], ValueTest] = value_test
 ) -> LeadTest:
     if name == "not":
-        return _joined("not", [lead_condition(value)])
+        return negation(lead_condition(value))
     if name in ("any", "all"):
-        return _joined(name, [lead_condition(inner) for inner in value])
+        join = any_of if name == "any" else all_of
+        return join([lead_condition(inner) for inner in value])
     if name == "did":
         return _did_test(value, tree.get("within", inf))
     if name == "known":

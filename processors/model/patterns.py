@@ -1,7 +1,9 @@
 """Patterns: `*` is any run of characters, also none; the whole value must fit; case and surrounding spaces do not count."""
 
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+
+from processors.model.joins import any_of
 
 TextTest = Callable[[str], bool]
 
@@ -37,20 +39,7 @@ def any_pattern(patterns: Iterable[str]) -> TextTest:
         tests.append(_prefix_test(tuple(prefixes)))
     if suffixes:
         tests.append(_suffix_test(tuple(suffixes)))
-    return _any_of(tests)
-
-
-def _any_of(tests: Sequence[TextTest]) -> TextTest:
-    if len(tests) == 1:
-        return tests[0]
-
-    def fits(text: str) -> bool:
-        for test in tests:  # noqa: SIM110 - a generator costs three times as much on this path
-            if test(text):
-                return True
-        return False
-
-    return fits
+    return any_of(tests)
 
 
 def _prefix_test(prefixes: tuple[str, ...]) -> TextTest:

@@ -22,10 +22,14 @@ class Url(NamedTuple):
     place: str  # host + path
 
 
-@lru_cache(maxsize=8192)
 def split_url(text: str) -> Url:
     """The parts of a URL in normal form; of `/pricing?x` and `acme.example/pricing` too. Never raises."""
-    rest = text.strip()[:MAX_URL_CHARACTERS].partition("#")[0]
+    return _split_url(text[:MAX_URL_CHARACTERS])  # cut first: what is kept must be bounded
+
+
+@lru_cache(maxsize=2048)
+def _split_url(text: str) -> Url:
+    rest = text.strip().partition("#")[0]
     rest, _, query = rest.partition("?")
     authority, path = _split_place(rest)
     host, path = normal(unquote(_host(authority))), _path(path)
