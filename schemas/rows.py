@@ -16,9 +16,9 @@ _HEADER = Layout("<BIqqq")  # format, epoch, offset, wake_at (ms), n of the mode
 NEVER_MS = 2**62
 
 Version = tuple[int, int]  # (epoch, offset) of the last record that changed the row
-Hit = tuple[str, float, float, list[str]]  # rule, units (with `per`), weight (without), tags
+Hit = tuple[str, float, float, tuple[str, ...]]  # rule, units (with `per`), weight (without), tags
 # rank (log2 of the units at the start of the window), act time, id8, units, weight, tags
-Entry = tuple[float, int, bytes, float, float, list[str]]
+Entry = tuple[float, int, bytes, float, float, tuple[str, ...]]
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):
@@ -29,10 +29,11 @@ class Header(msgspec.Struct, frozen=True, gc=False):
 
 
 class Tally(msgspec.Struct, array_like=True, gc=False):
-    """Faded units of one rule, or of one `rule#tag`. A limited rule keeps its count and last act here, too.
+    """Faded units of one rule, or of one `rule#tag`.
 
     Attributes:
-        x: sum of `units * 2^((t - ref) / half_life_ms)` (forward decay, Cormode et al., ICDE 2009).
+        x: sum of `units * 2^((t - ref) / half_life_ms)` over the acts that pay (forward decay, Cormode et al., ICDE
+            2009); for a limited rule those in its buckets are among them.
         count: acts that fitted, paid or not.
     """
 
@@ -57,8 +58,8 @@ class Row(msgspec.Struct, array_like=True):
     Attributes:
         now: row time.
         ref: the time that `Tally.x` counts from.
-        limited: rule -> window start * 256 + slot -> bucket.
-        window: id8 -> (act time, hits of rules without a limit): what a repeat is recognised by.
+        limited: rule -> window start * 256 + slot -> bucket; `entries`: how many acts are in all of them.
+        window: id8 -> (act time, hits of rules without a limit): what a repeat is recognised by; `hits`: how many.
         traits: name -> (value, act time, id8); the last writer wins.
         fences: source -> highest number accepted from it.
     """
@@ -73,7 +74,9 @@ class Row(msgspec.Struct, array_like=True):
     ref: int = 0
     tallies: dict[str, Tally] = {}
     limited: dict[str, dict[int, Bucket]] = {}
+    entries: int = 0
     window: dict[bytes, tuple[int, list[Hit]]] = {}
+    hits: int = 0
     traits: dict[str, tuple[Text, int, bytes]] = {}
     fences: dict[str, int] = {}
     first_touch: tuple[Touch, bytes] | None = None
@@ -82,6 +85,9 @@ class Row(msgspec.Struct, array_like=True):
     last_at: int | None = None
     seen_at: int = 0
     visits: int = 0
+
+
+changed = msgspec.structs.replace  # a shallow copy of a row with some fields changed
 
 
 class ModelEntry(msgspec.Struct, array_like=True, frozen=True):

@@ -1,0 +1,71 @@
+"""A scoring model in force: the model, its activation, and what the fold precomputes from it."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from processors.calendar import Calendar
+from processors.match_rules import Matcher
+from processors.model.model import Rule, ScoringModel, Stage
+from schemas.codec import SCHEMAS
+from schemas.projection import Projection, compile_projection
+from schemas.records import ModelRef
+
+# What the fold itself reads of an event, whatever the model asks.
+FOLD_FIELDS = frozenset(
+    {
+        "event_id", "type", "occurred_at", "flags", "url", "referrer", "campaign", "click_id", "asset", "title",
+        "traits", "email_kind", "email_domain", "phone_kind", "source",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ActiveModel:
+    """`n` and `at` are of the activation: its number, and the time of its record (ms UTC)."""
+
+    model: ScoringModel
+    n: int
+    at: int
+    notify: bool = False
+    rules: dict[str, Rule] = field(init=False)
+    order: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rules", {rule.id: rule for rule in self.model.rules})
+        object.__setattr__(self, "order", {rule.id: index for index, rule in enumerate(self.model.rules)})
+
+    @cached_property
+    def matcher(self) -> Matcher:
+        return Matcher(self.model)
+
+    @cached_property
+    def calendar(self) -> Calendar:
+        return Calendar(self.model.timezone)
+
+    @cached_property
+    def project(self) -> Projection:
+        return compile_projection(SCHEMAS["TrackedEvent"], FOLD_FIELDS | self.matcher.event_fields)
+
+    @cached_property
+    def smallest_half_life_ms(self) -> float:
+        return min((rule.half_life_ms for rule in self.model.rules), default=float("inf"))
+
+    @cached_property
+    def dimension_of_group(self) -> dict[str, str]:
+        return {rule.group: rule.dimension for rule in self.model.rules if rule.group is not None}
+
+    @cached_property
+    def stage_index(self) -> dict[str, int]:
+        return {stage.id: index for index, stage in enumerate(self.model.stages)}
+
+    @cached_property
+    def stage_by_feedback(self) -> dict[str, Stage]:
+        return {word: stage for stage in self.model.stages for word in stage.feedback}
+
+    @property
+    def first_stage(self) -> Stage:
+        return self.model.stages[0]
+
+    @cached_property
+    def ref(self) -> ModelRef:
+        return ModelRef(n=self.n, name=self.model.name, version=self.model.version)

@@ -1,0 +1,171 @@
+"""One record about one lead, folded into its row."""
+
+from typing import Literal
+
+from processors.active_model import ActiveModel
+from processors.advance import advance, settle, take_feedback
+from processors.match_rules import Hit
+from processors.moves import Cause
+from processors.take_traits import take_touch, take_traits
+from processors.units import (
+    DAYS_HALF_LIFE_MS,
+    DAYS_RULE,
+    KEPT_MS,
+    LATE_MS,
+    Payment,
+    add,
+    evict,
+    pay_limited,
+    rebase,
+    slot_of,
+)
+from schemas.keys import id8
+from schemas.records import Act, Feedback, ImportedLine, TrackedEvent
+from schemas.rows import Hit as KeptHit
+from schemas.rows import Row, Tally
+
+MAX_WINDOW = 4000  # acts and hits, together, that a row remembers
+MAX_SUBJECT_CHARACTERS = 60
+MAX_FENCES = 256
+VISIT_PAUSE_MS = 30 * 60_000
+
+Outcome = Literal["folded", "foreign_host", "bot", "late", "duplicate", "flood", "fenced", "no_such_word"]
+CHANGED: frozenset[Outcome] = frozenset({"folded", "foreign_host"})
+
+
+class TooManySourcesError(ValueError):
+    """A 257th source of numbered records for one lead."""
+
+
+def new_row(at: int, active: ActiveModel) -> Row:
+    return Row(now=at, stage=active.first_stage.id, entered_at=at, model_n=active.n, ref=at)
+
+
+def fold_event(row: Row, event: TrackedEvent, cause: Cause, active: ActiveModel) -> Outcome:
+    """Fold one act. Any outcome that is not in `CHANGED` leaves the row as it was."""
+    if event["flags"]["bot"]:
+        return "bot"
+    _name_act(event, cause, "/".join(map(str, cause.version)))
+    if cause.act_at < cause.logged_at - LATE_MS:
+        return "late"
+    known = row.window.get(cause.id8)
+    if known is not None and known[0] >= max(row.now, cause.logged_at) - KEPT_MS:
+        return "duplicate"
+    if len(row.window) + row.hits >= MAX_WINDOW:
+        return "flood"
+    before = row.now
+    advance(row, cause.logged_at, cause, active)
+    outcome, kept = _take_act(row, event, cause, active)
+    row.window[cause.id8] = (cause.act_at, kept)
+    row.hits += len(kept)
+    evict(row, before, active)
+    settle(row, cause, active)
+    return outcome
+
+
+def fold_line(row: Row, line: ImportedLine, cause: Cause, active: ActiveModel) -> Outcome:
+    """Fold an act older than the accepted window; imports number their lines, so none counts twice."""
+    event = line["event"]
+    if event["flags"]["bot"]:
+        return "bot"
+    if not _pass_fence(row, f"import {line['import_id']}", line["line"]):
+        return "fenced"
+    _name_act(event, cause, f"{line['import_id']}/{line['line']}")
+    before = row.now
+    advance(row, cause.logged_at, cause, active)
+    outcome, _ = _take_act(row, event, cause, active)
+    evict(row, before, active)
+    settle(row, cause, active)
+    return outcome
+
+
+def fold_feedback(row: Row, feedback: Feedback, cause: Cause, active: ActiveModel) -> Outcome:
+    """Fold an answer of sales: the stage that lists the word, from anywhere, and no other move."""
+    to = active.stage_by_feedback.get(feedback["word"])
+    if to is None:
+        return "no_such_word"
+    if not _pass_fence(row, f"{feedback['system']}/{feedback['object']}", feedback["version"]):
+        return "fenced"
+    cause.silent = feedback["silent"]
+    before = row.now
+    advance(row, cause.logged_at, cause, active)
+    if row.stage != to.id:
+        take_feedback(row, to, cause, active)
+    evict(row, before, active)
+    return "folded"
+
+
+def _name_act(event: TrackedEvent, cause: Cause, otherwise: str) -> None:
+    """Which act this is, and when it happened: never after the record that tells of it."""
+    cause.event_id = event["event_id"] or otherwise
+    cause.id8 = id8(cause.event_id)
+    occurred_at = event["occurred_at"]
+    cause.act_at = cause.logged_at if occurred_at is None else min(occurred_at, cause.logged_at)
+
+
+def _pass_fence(row: Row, source: str, number: int) -> bool:
+    """True for the first record of a source, and for each with a larger number than all before."""
+    highest = row.fences.get(source)
+    if highest is not None and number <= highest:
+        return False
+    if highest is None and len(row.fences) >= MAX_FENCES:
+        raise TooManySourcesError(f"{source}: a lead takes numbered records of {MAX_FENCES} sources at most")
+    row.fences[source] = number
+    return True
+
+
+def _take_act(row: Row, event: TrackedEvent, cause: Cause, active: ActiveModel) -> tuple[Outcome, list[KeptHit]]:
+    at = cause.act_at
+    match = active.matcher.match(event, at)
+    subject = (event.get("title") or event.get("asset") or "")[:MAX_SUBJECT_CHARACTERS]
+    rebase(row, active.smallest_half_life_ms)
+    kept: list[KeptHit] = []
+    activity = False
+    for hit in match.hits:
+        tally = _pay(row, hit, cause, active, kept)
+        tally.count += 1
+        if at > tally.last_at or (at == tally.last_at and cause.event_id > tally.last_id):
+            tally.last_at, tally.last_id, tally.subject = at, cause.event_id, subject
+        activity = activity or hit.rule.activity
+        if hit.rule.points < 0:
+            cause.wake_at = 0  # only a penalty brings an exit nearer
+    if activity:
+        _count_activity(row, cause, active)
+    take_traits(row, event, at, cause.id8)
+    take_touch(row, event, at, cause.id8)
+    _count_visit(row, at)
+    rules = [hit.rule.id for hit in match.hits]
+    cause.act = Act(type=event["type"], subject=subject, url=event.get("url") or "", at=at, rules=rules)
+    return ("foreign_host" if match.foreign else "folded"), kept
+
+
+def _pay(row: Row, hit: Hit, cause: Cause, active: ActiveModel, kept: list[KeptHit]) -> Tally:
+    rule, units, at = hit.rule, hit.units * hit.weight, cause.act_at
+    limit = rule.limit
+    if limit is None:
+        kept.append((rule.id, units, hit.weight, hit.tags))
+        for tag in hit.tags:
+            add(row, f"{rule.id}#{tag}", rule.half_life_ms, hit.weight, at)
+        return add(row, rule.id, rule.half_life_ms, units, at)
+    start = active.calendar.window_start_ms(at, limit.per)
+    slot = slot_of(hit.by) if limit.by is not None else 0
+    payment = Payment(rule.id, rule.half_life_ms, limit.times, start, slot, at, cause.id8, units, hit.weight, hit.tags)
+    return pay_limited(row, payment)
+
+
+def _count_activity(row: Row, cause: Cause, active: ActiveModel) -> None:
+    """The lead did something: inactivity starts anew, and the day is active (for RFM: a rule of its own, once a day)."""
+    at = cause.act_at
+    if row.last_at is None:
+        cause.wake_at = 0  # from now on inactivity may count
+    row.last_at = at if row.last_at is None else max(row.last_at, at)
+    start = active.calendar.window_start_ms(at, "day")
+    pay_limited(row, Payment(DAYS_RULE, DAYS_HALF_LIFE_MS, 1, start, 0, at, cause.id8, 1.0, 1.0, ()))
+
+
+def _count_visit(row: Row, at: int) -> None:
+    """A visit begins with an act after half an hour without one (an act that arrives late may count none)."""
+    row.first_at = at if row.first_at is None else min(row.first_at, at)
+    if at > row.seen_at + VISIT_PAUSE_MS:
+        row.visits += 1
+    row.seen_at = max(row.seen_at, at)

@@ -1,0 +1,112 @@
+"""The models that the log of a partition has activated, and which one is in force where."""
+
+import zlib
+from collections.abc import Mapping
+from functools import lru_cache
+
+from processors.active_model import ActiveModel
+from processors.model import ScoringModel, read_model
+from schemas.records import ModelActivated
+from schemas.rows import ModelEntry, Version
+
+FOLD_VERSION = 1  # bumped by code that changes results; takes effect at a `ModelActivated` record
+MAX_MODEL_BYTES = 1024 * 1024
+
+
+class ModelRecordError(ValueError):
+    """A `ModelActivated` record that cannot be used; the model before it stays."""
+
+
+def pack_model(text: str) -> bytes:
+    return zlib.compress(text.encode())
+
+
+def unpack_model(body: bytes) -> str:
+    """The model file.
+
+    Raises:
+        ModelRecordError: not zlib, over 1 MiB, or not UTF-8.
+    """
+    unpacker = zlib.decompressobj()
+    try:
+        data = unpacker.decompress(body, MAX_MODEL_BYTES + 1)
+        if len(data) > MAX_MODEL_BYTES or not unpacker.eof:
+            raise ModelRecordError("the body is cut off, or is over 1 MiB when unpacked")
+        return data.decode()
+    except (zlib.error, UnicodeDecodeError) as error:
+        raise ModelRecordError(str(error)) from error
+
+
+@lru_cache(maxsize=8)
+def read_model_record(body: bytes) -> ScoringModel:
+    """The model of a record; partitions of one worker share it.
+
+    Raises:
+        ModelRecordError: it cannot be unpacked, or is no model.
+    """
+    text = unpack_model(body)
+    try:
+        return read_model(text)
+    except ValueError as error:
+        raise ModelRecordError(str(error)) from error
+
+
+class ModelLog:
+    """The activations of one partition. Of two the larger (n, hash) wins; a smaller one later in the log is ignored.
+
+    Records before the first activation are folded by it (`first`: its record and time, found by reading ahead).
+    """
+
+    def __init__(self, first: tuple[ModelActivated, int] | None) -> None:
+        self.entries: list[ModelEntry] = []
+        self._first = (
+            None if first is None else ActiveModel(read_model_record(first[0]["body"]), first[0]["n"], first[1])
+        )
+        self._active: dict[tuple[int, str], ActiveModel] = {}
+
+    def restore(self, entries: list[ModelEntry], records: Mapping[tuple[int, str], ModelActivated]) -> None:
+        """Take the entries of the partition's own row.
+
+        Raises:
+            KeyError: (n, hash) of an entry whose record is missing.
+            ModelRecordError: a record cannot be read.
+        """
+        self.entries = list(entries)
+        for entry in entries:
+            self._load(entry, records[entry.n, entry.hash])
+
+    def activate(self, record: ModelActivated, version: Version, at: int) -> bool:
+        """Take a record of the log; False for one that is not newer than the model in force.
+
+        Raises:
+            ModelRecordError: it cannot be used.
+        """
+        if self.entries and (record["n"], record["version"]) <= (self.entries[-1].n, self.entries[-1].hash):
+            return False
+        entry = ModelEntry(version, at, record["n"], record["version"])
+        self._load(entry, record)
+        self.entries.append(entry)
+        return True
+
+    def _load(self, entry: ModelEntry, record: ModelActivated) -> None:
+        model = read_model_record(record["body"])
+        self._active[entry.n, entry.hash] = ActiveModel(model, entry.n, entry.at, notify=record["notify"])
+
+    def in_force(self, version: Version) -> ActiveModel | None:
+        """The model of a record: the newest entry at or before it, else the first of the log."""
+        for entry in reversed(self.entries):
+            if entry.version <= version:
+                return self._active[entry.n, entry.hash]
+        return self._first
+
+    @property
+    def newest(self) -> ActiveModel | None:
+        return self._active[self.entries[-1].n, self.entries[-1].hash] if self.entries else self._first
+
+    def prune(self, committed: Version) -> list[ModelEntry]:
+        """Drop, and return, what no record from the committed offset on can need."""
+        gone = []
+        while len(self.entries) > 1 and self.entries[1].version < committed:
+            gone.append(self.entries.pop(0))
+            del self._active[gone[-1].n, gone[-1].hash]
+        return gone

@@ -1,0 +1,255 @@
+"""What a lead is worth at one instant: the only place where points are computed.
+
+`parts` yields the lines; the score is their sum and the receipt is their list. Nothing here is stored: caps, floors and
+points act on read, so a changed model prices every lead anew, and a score read tomorrow has faded.
+"""
+
+from math import copysign, exp2, inf
+from typing import NamedTuple
+
+from processors.active_model import ActiveModel
+from processors.model.model import FitBlock
+from processors.units import DAYS_RULE
+from schemas.records import FitPart, LeadSnapshot, Part, Text, Touch
+from schemas.rows import Row, Tally
+
+
+class Line(NamedTuple):
+    kind: str
+    id: str
+    dimension: str
+    group: str
+    units: float
+    per_unit: float
+    points: float
+
+
+def parts(row: Row, active: ActiveModel, at: int) -> list[Line]:
+    """Every rule with units, then every cut, in the order of the model; `points` of all lines add up to the score."""
+    lines: list[Line] = []
+    groups: dict[str, float] = {}
+    dimensions: dict[str, float] = {}
+    tallies, rules, elapsed = row.tallies, active.rules, row.ref - at
+    for rule_id in sorted(rules.keys() & tallies.keys(), key=active.order.__getitem__):
+        rule, tally = rules[rule_id], tallies[rule_id]
+        units = tally.x * exp2(elapsed / tally.half_life_ms)
+        points, group = rule.points * units, rule.group or ""
+        lines.append(Line("rule", rule_id, rule.dimension, group, units, rule.points, points))
+        if abs(points) > rule.cap:
+            cut = copysign(rule.cap, points)
+            lines.append(Line("rule_cap", rule_id, rule.dimension, group, 0.0, 0.0, cut - points))
+            points = cut
+        if group:
+            groups[group] = groups.get(group, 0.0) + points
+        else:
+            dimensions[rule.dimension] = dimensions.get(rule.dimension, 0.0) + points
+    for group, total in groups.items():
+        bounds, dimension = active.model.groups[group], active.dimension_of_group[group]
+        kept = min(max(total, bounds.floor), bounds.cap)
+        if kept != total:
+            kind = "group_cap" if kept < total else "group_floor"
+            lines.append(Line(kind, group, dimension, group, 0.0, 0.0, kept - total))
+        dimensions[dimension] = dimensions.get(dimension, 0.0) + kept
+    for dimension, total in dimensions.items():
+        cap = active.model.dimensions[dimension].cap
+        if total > cap:
+            lines.append(Line("dimension_cap", dimension, dimension, "", 0.0, 0.0, cap - total))
+    lines += _total_lines(row.last_at, active, at, sum([line.points for line in lines]))
+    return lines
+
+
+def _total_lines(last_at: int | None, active: ActiveModel, at: int, total: float) -> list[Line]:
+    lines: list[Line] = []
+    model = active.model
+    if last_at is not None:
+        for index, term in enumerate(model.inactivity):
+            times = (at - last_at) // term.after_ms
+            if times >= 1:
+                points = term.points * (times if term.repeat else 1)
+                lines.append(Line("inactivity", f"inactivity-{index + 1}", "", "", 0.0, term.points, points))
+                total += points
+    if total > model.score_cap:
+        lines.append(Line("cap", "score", "", "", 0.0, 0.0, model.score_cap - total))
+    elif total < model.score_floor:
+        lines.append(Line("floor", "score", "", "", 0.0, 0.0, model.score_floor - total))
+    return lines
+
+
+class Price:
+    """A lead as conditions, receipts and pages see it at the instant `at` (ms UTC, not before row time).
+
+    Numbers are rounded to 1e-6 before any comparison. What nobody asks for is not computed. Implements `LeadView`.
+    """
+
+    __slots__ = ("_active", "_fit", "_lines", "_row", "_score", "at")
+
+    def __init__(self, row: Row, active: ActiveModel, at: int) -> None:
+        self._row = row
+        self._active = active
+        self._lines: list[Line] | None = None
+        self._score: float | None = None
+        self._fit: float | None = None
+        self.at = at
+
+    @property
+    def lines(self) -> list[Line]:
+        if self._lines is None:
+            self._lines = parts(self._row, self._active, self.at)
+        return self._lines
+
+    @property
+    def score(self) -> float:
+        if self._score is None:
+            self._score = _rounded(sum([line.points for line in self.lines]))
+        return self._score
+
+    @property
+    def raw(self) -> float:
+        """The score before the floor and the cap of the total."""
+        return _rounded(sum(line.points for line in self.lines if line.kind not in {"floor", "cap"}))
+
+    @property
+    def known(self) -> bool:
+        """Can we write to or call this person?"""
+        return bool(self.trait("email_kind") or self.trait("crm_id")) or self.trait("phone_kind") == "valid"
+
+    @property
+    def fit(self) -> float:
+        if self._fit is None:
+            self._fit = _rounded(sum(points for _, _, points in self._fit_cases()))
+        return self._fit
+
+    @property
+    def grade(self) -> str:
+        grade = self._active.model.grade
+        letter = next((mark for mark, bound in grade.fit if self.fit >= bound), "D")
+        return letter + next((mark for mark, bound in grade.score if self.score >= bound), "4")
+
+    @property
+    def stage(self) -> str:
+        return self._row.stage
+
+    @property
+    def idle_ms(self) -> float | None:
+        return None if self._row.last_at is None else self.at - self._row.last_at
+
+    @property
+    def in_stage_ms(self) -> float:
+        return self.at - self._row.entered_at
+
+    @property
+    def first_touch(self) -> Touch | None:
+        return self._row.first_touch and self._row.first_touch[0]
+
+    @property
+    def last_touch(self) -> Touch | None:
+        return self._row.last_touch and self._row.last_touch[0]
+
+    def dimension(self, name: str) -> float:
+        return _rounded(sum(line.points for line in self.lines if line.dimension == name))
+
+    def group(self, name: str) -> float:
+        return _rounded(sum(line.points for line in self.lines if line.group == name))
+
+    def tag(self, name: str) -> float:
+        suffix, total = "#" + name, 0.0
+        for key in self._row.tallies:
+            if key.endswith(suffix):
+                rule = self._active.rules.get(key[: -len(suffix)])
+                total += rule.tag_weight * self._units(key) if rule is not None else 0.0
+        return _rounded(total)
+
+    def rfm(self, name: str) -> int:
+        rfm = self._active.model.rfm
+        if name == "recency":
+            idle = self.idle_ms
+            return 1 if idle is None else next((mark for mark, bound in rfm.recency_ms if idle <= bound), 1)
+        value, marks = (self._units(DAYS_RULE), rfm.frequency) if name == "frequency" else (self._depth, rfm.depth)
+        return next((mark for mark, bound in marks if _rounded(value) >= bound), 1)
+
+    @property
+    def _depth(self) -> float:
+        return sum(line.points for line in self.lines if line.kind == "rule" and line.points > 0)
+
+    def _units(self, key: str) -> float:
+        tally = self._row.tallies.get(key)
+        return 0.0 if tally is None else tally.x * exp2((self._row.ref - self.at) / tally.half_life_ms)
+
+    def trait(self, name: str) -> Text | None:
+        held = self._row.traits.get(name)
+        return held[0] or None if held is not None else None
+
+    def did(self, rule: str, within_ms: float) -> bool:
+        acts = self._row.tallies.get(rule)
+        return acts is not None and acts.count > 0 and self.at - acts.last_at <= within_ms
+
+    def _fit_cases(self) -> list[tuple[FitBlock, Text, float]]:
+        found = []
+        for block in self._active.model.fit if self._row.traits else ():
+            value = self.trait(block.trait)
+            if value is not None:
+                case = next((case for case in block.cases if case.holds(value)), None)
+                if case is not None:
+                    found.append((block, value, case.points))
+        return found
+
+    def fit_receipt(self) -> list[FitPart]:
+        return [
+            FitPart(id=block.id, trait=block.trait, value=", ".join([value] if isinstance(value, str) else value), points=points)
+            for block, value, points in self._fit_cases()
+        ]  # fmt: skip
+
+    def receipt(self) -> list[Part]:
+        """The lines for people; what is worth less than a millionth of a point is left out."""
+        return [self._part(line) for line in self.lines if abs(line.points) >= 1e-6]
+
+    def _part(self, line: Line) -> Part:
+        acts = self._row.tallies.get(line.id) if line.kind == "rule" else None
+        rule = self._active.rules.get(line.id)
+        return Part(
+            kind=line.kind,
+            id=line.id,
+            name=rule.name if rule is not None else line.id,
+            dimension=line.dimension,
+            group=line.group,
+            units=round(line.units, 9),
+            per_unit=line.per_unit,
+            points=round(line.points, 9),
+            count=acts.count if acts is not None else 0,
+            last_at=acts.last_at if acts is not None else None,
+            last_event_id=acts.last_id if acts is not None else "",
+            subject=acts.subject if acts is not None else "",
+        )
+
+
+def _rounded(value: float) -> float:
+    return round(value, 6) + 0.0  # never -0.0
+
+
+def price(snapshot: LeadSnapshot, active: ActiveModel, at: int) -> Price:
+    """What the lead of a snapshot is worth at `at`, which must not lie before the snapshot."""
+    return Price(row_of_snapshot(snapshot), active, at)
+
+
+def row_of_snapshot(snapshot: LeadSnapshot) -> Row:
+    """As much of the row as a price is made of."""
+    return Row(
+        now=snapshot["at"],
+        ref=snapshot["at"],
+        stage=snapshot["stage"],
+        entered_at=snapshot["entered_at"],
+        cool_until=snapshot["cool_until"],
+        tallies={
+            u["rule"]: Tally(
+                inf if u["half_life_ms"] is None else u["half_life_ms"],
+                u["units"], u["count"], u["last_at"] or 0, u["last_event_id"], u["subject"],
+            )
+            for u in snapshot["units"]
+        },
+        traits={name: (value, 0, b"") for name, value in snapshot["traits"].items()},
+        first_touch=snapshot["first_touch"] and (snapshot["first_touch"], b""),
+        last_touch=snapshot["last_touch"] and (snapshot["last_touch"], b""),
+        first_at=snapshot["first_at"],
+        last_at=snapshot["last_at"],
+        visits=snapshot["visits"],
+    )  # fmt: skip

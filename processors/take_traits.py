@@ -1,0 +1,73 @@
+"""What an act says about the person, and about where the person came from."""
+
+from processors.model.scalars import number_text
+from schemas.records import Scalar, Text, Touch, TrackedEvent
+from schemas.rows import Row
+
+MAX_TRAITS = 64
+MAX_NAME_CHARACTERS = 64
+MAX_VALUE_CHARACTERS = 256
+MAX_LIST_ITEMS = 16
+MAX_URL_CHARACTERS = 2048
+DERIVED = ("email_kind", "email_domain", "phone_kind")
+
+
+def take_traits(row: Row, event: TrackedEvent, at: int, key: bytes) -> None:
+    """The latest by act time wins, then the larger id; an empty value clears. A 65th name is not taken."""
+    for name in DERIVED:
+        value = event.get(name)
+        if value is not None:
+            _take(row, name, value, at, key)  # type: ignore[arg-type]  # TypedDict.get with a variable name is object
+    for name, scalar in (event.get("traits") or {}).items():
+        if name not in DERIVED:
+            _take(row, name[:MAX_NAME_CHARACTERS], scalar, at, key)
+
+
+def _take(row: Row, name: str, value: Scalar, at: int, key: bytes) -> None:
+    before = row.traits.get(name)
+    if before is None and len(row.traits) >= MAX_TRAITS:
+        return
+    if before is None or (at, key) > (before[1], before[2]):
+        row.traits[name] = (text_of(value), at, key)
+
+
+def text_of(value: Scalar) -> Text:
+    """A value as patterns see it: a number as its shortest text, nothing as empty text."""
+    if isinstance(value, list):
+        return [item.strip()[:MAX_VALUE_CHARACTERS] for item in value[:MAX_LIST_ITEMS]]
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return number_text(value)
+    return value.strip()[:MAX_VALUE_CHARACTERS]
+
+
+def shown_traits(row: Row) -> dict[str, Text]:
+    """What is known now: traits that were not cleared."""
+    return {name: value for name, (value, _, _) in row.traits.items() if value}
+
+
+def take_touch(row: Row, event: TrackedEvent, at: int, key: bytes) -> None:
+    """First and last touch: the earliest and the latest act with a UTM value or a click id."""
+    campaign, click_id = event.get("campaign"), event.get("click_id")
+    if click_id is None and not (campaign and any(campaign.values())):
+        return
+    source = event.get("source")
+    touch = Touch(
+        at=at,
+        url=_cut(event.get("url")),
+        referrer=_cut(event.get("referrer")),
+        source=source["key"] if source else None,
+        click_id=click_id,
+        campaign=campaign,
+    )
+    if row.first_touch is None or (at, key) < (row.first_touch[0]["at"], row.first_touch[1]):
+        row.first_touch = (touch, key)
+    if row.last_touch is None or (at, key) > (row.last_touch[0]["at"], row.last_touch[1]):
+        row.last_touch = (touch, key)
+
+
+def _cut(text: str | None) -> str | None:
+    return text if text is None else text[:MAX_URL_CHARACTERS]

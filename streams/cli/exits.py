@@ -1,0 +1,16 @@
+"""How a command ends other than well."""
+
+
+class CommandError(Exception):
+    """One line that says what is wrong, then what to do.
+
+    Attributes:
+        code: 1 a finding, 2 wrong input, 3 a service cannot be reached, 4 refused for safety.
+    """
+
+    def __init__(self, message: str, fix: str = "", *, code: int) -> None:
+        super().__init__(f"{message}\n  {fix}" if fix else message)
+        self.code = code
+
+
+FINDING, WRONG_INPUT, UNREACHABLE, REFUSED = 1, 2, 3, 4

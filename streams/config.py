@@ -1,0 +1,237 @@
+"""All settings: `leadstream.toml`, overridden by the environment. The only reader of both.
+
+`LEADSTREAM_<SECTION>_<KEY>` overrides a key; `<KEY>_FILE` (in both) names a file that holds the value, for secrets.
+`KAFKA_BOOTSTRAP_SERVERS` and `REDIS_URL` are known, too. Every wrong key is told at once, with its line and the nearest
+valid key.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+DEFAULT_FILE = "leadstream.toml"
+_ALIASES = {"KAFKA_BOOTSTRAP_SERVERS": ("kafka", "bootstrap_servers"), "REDIS_URL": ("redis", "url")}
+
+
+@dataclass(frozen=True)
+class Kafka:
+    bootstrap_servers: str = "localhost:9092"
+    partitions: int = 12  # of the events topic when `topics ensure` creates it; never changes after that
+    replication_factor: int = 1
+    embedded: bool = False  # the broker of `up` and `demo`: in memory, its timestamps are the producer's
+    security_protocol: str = "PLAINTEXT"
+    ca_file: str = ""
+    sasl_mechanism: str = "PLAIN"
+    sasl_username: str = ""
+    sasl_password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Redis:
+    url: str = field(default="redis://localhost:6379/0", repr=False)  # may hold a password
+
+
+@dataclass(frozen=True)
+class Collector:
+    host: str = "127.0.0.1"
+    port: int = 8080
+    public_url: str = ""
+    origins: list[str] = field(default_factory=list)
+    allow_loopback_origins: bool = False
+    trusted_proxies: list[str] = field(default_factory=list)
+    # Turns an e-mail address into a key. Whoever changes it starts new rows for leads known by e-mail alone.
+    key_secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class WriteKey:
+    name: str
+    key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Worker:
+    instance_id: str = ""  # static group membership: unique per worker, the same after a restart
+    checkpoint_interval_ms: int = 1000
+    fetch_wait_ms: int = 25  # lower: less latency, more CPU while idle
+    status_host: str = "127.0.0.1"
+    status_port: int = 0  # /livez /readyz /metrics; 0: none
+
+
+@dataclass(frozen=True)
+class Sinks:
+    status_host: str = "127.0.0.1"
+    status_port: int = 0
+
+
+@dataclass(frozen=True)
+class Webhook:
+    url: str = field(default="", repr=False)  # may hold a token
+    secret: str = field(default="", repr=False)
+    allow_private: bool = False
+
+
+@dataclass(frozen=True)
+class Alerts:
+    show: list[str] = field(default_factory=list)  # personal fields that an alert may show; empty: the default list
+    terminal: bool = False  # a channel without settings is the terminal
+
+
+@dataclass(frozen=True)
+class Channel:
+    url: str = field(default="", repr=False)  # an apprise URL
+
+
+@dataclass(frozen=True)
+class Play:
+    """The demo's clock; see `streams.clock.PlayedClock`."""
+
+    start_ms: int = 0
+    anchor_ms: int = 0
+    days_per_second: float = 0.0  # 0: the real clock
+
+
+@dataclass(frozen=True)
+class Settings:
+    model: str = "model.yaml"
+    kafka: Kafka = Kafka()
+    redis: Redis = Redis()
+    collector: Collector = Collector()
+    write_keys: list[WriteKey] = field(default_factory=list)
+    worker: Worker = Worker()
+    sinks: Sinks = Sinks()
+    webhook: Webhook = Webhook()
+    alerts: Alerts = Alerts()
+    channels: dict[str, Channel] = field(default_factory=dict)
+    play: Play = Play()
+
+
+class SettingsError(ValueError):
+    """Everything that is wrong, a line each: `leadstream.toml:3: kafka.prt: unknown key. Did you mean "port"? ...`."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def load_settings(file: str | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings of a file (default: `leadstream.toml` where it is there) and the environment.
+
+    Raises:
+        SettingsError: all that is wrong.
+    """
+    path = Path(file or DEFAULT_FILE)
+    text = ""
+    if file is not None or path.is_file():
+        try:
+            text = path.read_text("utf-8")
+        except OSError as error:
+            raise SettingsError([f"{path}: cannot be read: {error.strerror}"]) from error
+    return _Reader(path.name, text, os.environ if environment is None else environment).read()
+
+
+class _Reader:
+    def __init__(self, name: str, text: str, environment: Mapping[str, str]) -> None:
+        self._name = name
+        self._text = text
+        self._environment = environment
+        self._problems: list[str] = []
+
+    def read(self) -> Settings:
+        try:
+            values: dict[str, Any] = tomllib.loads(self._text)
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsError([f"{self._name}: {error}"]) from error
+        self._check(values, Settings, ())
+        self._override(values)
+        if self._problems:
+            raise SettingsError(self._problems)
+        try:
+            return msgspec.convert(values, Settings, strict=False)
+        except msgspec.ValidationError as error:
+            where = re.search(r"\$\.?(.*?)`?$", str(error))
+            key = where[1] if where else ""
+            raise SettingsError([f"{self._at(tuple(key.split('.')))}{key}: {str(error).split(' - at')[0]}"]) from error
+
+    def _check(self, values: dict[str, Any], cls: type, path: tuple[str, ...]) -> None:
+        """Refuse unknown keys and put the contents of files in place of `<key>_file`."""
+        hints = get_type_hints(cls)
+        for key in list(values):
+            base = key.removesuffix("_file")
+            if key not in hints and base in hints and hints[base] is str:
+                values[base] = self._read_file(str(values.pop(key)), (*path, key))
+            elif key not in hints:
+                near = get_close_matches(key, hints, n=1)
+                hint = f' Did you mean "{near[0]}"?' if near else ""
+                full = ".".join((*path, key))
+                self._problems.append(
+                    f"{self._at((*path, key))}{full}: unknown key.{hint} Known here: {', '.join(hints)}"
+                )
+            else:
+                for name, value, inner in _sections(values[key], hints[key]):
+                    self._check(value, inner, (*path, key, *name))
+
+    def _override(self, values: dict[str, Any]) -> None:
+        for name, path in _variables():
+            for variable, from_file in ((name, False), (f"{name}_FILE", True)):
+                text = self._environment.get(variable)
+                if text is not None:
+                    _put(values, path, self._read_file(text, (variable,)) if from_file else text)
+
+    def _read_file(self, file: str, key: tuple[str, ...]) -> str:
+        try:
+            return Path(file).read_text("utf-8").strip()
+        except OSError as error:
+            self._problems.append(f"{self._at(key)}{'.'.join(key)}: cannot read {file}: {error.strerror}")
+            return ""
+
+    def _at(self, path: tuple[str, ...]) -> str:
+        """`file:line: ` of a key, as far as it can be found."""
+        section = ".".join(path[:-1])
+        current = ""
+        for number, line in enumerate(self._text.splitlines(), 1):
+            header = re.match(r"\s*\[\[?\s*([\w.\-]+)\s*\]\]?", line)
+            if header:
+                current = header[1]
+            elif current == section and re.match(rf"\s*{re.escape(path[-1])}\s*=", line):
+                return f"{self._name}:{number}: "
+        return ""
+
+
+def _sections(value: Any, hint: Any) -> Iterator[tuple[tuple[str, ...], dict[str, Any], type]]:
+    """The tables below a key, each with the class it must fit."""
+    if is_dataclass(hint) and isinstance(value, dict):
+        yield (), value, hint  # type: ignore[misc]  # a class, not an instance: it comes from a type hint
+    elif get_origin(hint) is list and is_dataclass(get_args(hint)[0]) and isinstance(value, list):
+        yield from (((), item, get_args(hint)[0]) for item in value if isinstance(item, dict))
+    elif get_origin(hint) is dict and isinstance(value, dict):
+        yield from (((name,), item, get_args(hint)[1]) for name, item in value.items() if isinstance(item, dict))
+
+
+def _variables() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """(name, path) of every variable that overrides a single value."""
+    hints = get_type_hints(Settings)
+    for section in fields(Settings):
+        hint = hints[section.name]
+        if is_dataclass(hint):
+            for key in fields(hint):
+                yield f"LEADSTREAM_{section.name}_{key.name}".upper(), (section.name, key.name)
+        elif hint is str:
+            yield f"LEADSTREAM_{section.name}".upper(), (section.name,)
+    yield from _ALIASES.items()
+
+
+def _put(values: dict[str, Any], path: tuple[str, ...], text: str) -> None:
+    for key in path[:-1]:
+        values = values.setdefault(key, {})
+    is_list = (
+        get_origin(get_type_hints(get_type_hints(Settings)[path[0]])[path[-1]]) is list if len(path) > 1 else False
+    )
+    values[path[-1]] = [item.strip() for item in text.split(",") if item.strip()] if is_list else text

@@ -1,0 +1,57 @@
+"""The product's side of the engine: `processors.fold_partition` behind `streams.engine.state.PartitionState`."""
+
+from collections.abc import Mapping, Sequence
+
+from processors.fold_partition import PartitionFold, Sent
+from schemas.codec import Kind, UndecodableError
+from schemas.metrics import Metrics
+from schemas.rows import UnreadableRowError
+from streams.engine.state import CorruptRowError, LogRecord, Output
+
+
+class ScoringState:
+    """Gives every record that the fold sends its topic, and counts what became of those it took."""
+
+    def __init__(self, fold: PartitionFold, topics: Mapping[Kind, str], metrics: Metrics) -> None:
+        self._fold = fold
+        self._topics = topics
+        self._metrics = metrics
+
+    def restore(self, key: bytes, value: bytes | None) -> None:
+        try:
+            self._fold.restore(key, value)
+        except (UnreadableRowError, UndecodableError) as error:
+            raise CorruptRowError(f"row {key!r}: {error}") from error
+
+    def restored(self) -> None:
+        try:
+            self._fold.restored()
+        except UnreadableRowError as error:
+            raise CorruptRowError(str(error)) from error
+
+    @property
+    def next_offset(self) -> int | None:
+        return self._fold.next_offset
+
+    @property
+    def newest_row_offset(self) -> int:
+        return self._fold.newest_row_offset
+
+    def fold(self, records: Sequence[LogRecord]) -> list[Output]:
+        sent = self._fold.fold(records)
+        for outcome, count in self._fold.outcomes.items():
+            self._metrics.count("leadstream_worker_records_total", count, outcome=outcome)
+        self._fold.outcomes.clear()
+        return [self._output(one) for one in sent]
+
+    def take_snapshots(self) -> list[Output]:
+        return [self._output(one) for one in self._fold.take_snapshots()]
+
+    def take_checkpoint(self, next_offset: int) -> list[tuple[bytes, bytes | None]]:
+        return self._fold.take_checkpoint(next_offset)
+
+    def wake_at_ms(self) -> int | None:
+        return self._fold.wake_at_ms()
+
+    def _output(self, sent: Sent) -> Output:
+        return Output(self._topics[sent.kind], sent.key, sent.value)

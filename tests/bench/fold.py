@@ -1,0 +1,45 @@
+"""CPU microseconds per event of the fold alone: `python -m tests.bench.fold`."""
+
+import gc
+import time
+
+from processors.fold_partition import PartitionFold
+from processors.models import load_shipped
+from processors.play import model_activated
+from schemas.codec import HEADER_BYTES, encode
+from schemas.keys import CONTROL_KEY
+from tests.bench.traffic import START_MS, BenchRecord, records
+
+EVENTS, LEADS, DAYS, BATCH = 60_000, 10_000, 30.0, 2_000
+
+
+def main() -> None:
+    log = records(EVENTS, LEADS, DAYS)
+    fold = PartitionFold("events", 0, 1)
+    model = encode("ModelActivated", model_activated(load_shipped("reference"), 1))
+    fold.fold([BenchRecord(-1, START_MS, CONTROL_KEY, model)])
+    active = fold.models.newest
+    assert active is not None
+    decode_us = _timed(lambda: [active.project(r.value, HEADER_BYTES) for r in log])
+    gc.freeze()
+    fold_us = _timed(lambda: [fold.fold(log[i : i + BATCH]) for i in range(0, EVENTS, BATCH)])
+    leads = len(fold.rows)
+    snapshot_us = _timed(fold.take_snapshots) * EVENTS / leads
+    pack_us = _timed(lambda: fold.take_checkpoint(EVENTS)) * EVENTS / leads
+    sizes = sorted(len(fold.rows.packed(key) or b"") for key in fold.rows.all_keys())
+    print(f"decode        {decode_us:6.2f} us per event")
+    print(f"fold          {fold_us:6.2f} us per event, decode, price, stage and packing included")
+    print(f"snapshot      {snapshot_us:6.2f} us per lead")
+    print(f"pack          {pack_us:6.2f} us per lead")
+    print(f"rows          {leads} leads, median {sizes[leads // 2]} bytes, largest {sizes[-1]}")
+    print(f"outcomes      {dict(fold.outcomes)}")
+
+
+def _timed(run: object) -> float:
+    start = time.process_time()
+    run()  # type: ignore[operator]  # any callable
+    return (time.process_time() - start) / EVENTS * 1e6
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Settings: a file, then the environment; a wrong key is told with its line and the nearest valid one."""
+
+from pathlib import Path
+
+import pytest
+
+from streams.config import Settings, SettingsError, load_settings
+
+FILE = """
+model = "ours.yaml"
+[kafka]
+bootstrap_servers = "kafka:9092"
+[collector]
+origins = ["https://www.acme.example"]
+[[write_keys]]
+name = "website"
+key_file = "{key}"
+[channels.sales-hot]
+url = "json://localhost"
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "key").write_text("s3cret\n")
+    path = tmp_path / "leadstream.toml"
+    path.write_text(FILE.format(key=tmp_path / "key"))
+    return path
+
+
+def test_nothing_at_all_gives_the_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_settings(None, {}) == Settings()
+
+
+def test_a_file_is_read_and_secrets_come_from_files(file: Path) -> None:
+    settings = load_settings(str(file), {})
+    assert (settings.model, settings.kafka.bootstrap_servers) == ("ours.yaml", "kafka:9092")
+    assert settings.write_keys[0].key == "s3cret"
+    assert settings.channels["sales-hot"].url == "json://localhost"
+
+
+def test_no_secret_shows_in_a_repr(file: Path) -> None:
+    settings = load_settings(str(file), {"REDIS_URL": "redis://:pass@h/0", "LEADSTREAM_WEBHOOK_SECRET": "whsec_x"})
+    shown = repr(settings)
+    assert not [secret for secret in ("s3cret", "pass", "whsec_x", "json://") if secret in shown]
+
+
+def test_the_environment_wins(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "hook").write_text("whsec_1\n")
+    settings = load_settings(
+        str(file),
+        {
+            "KAFKA_BOOTSTRAP_SERVERS": "other:1",
+            "LEADSTREAM_COLLECTOR_PORT": "9000",
+            "LEADSTREAM_COLLECTOR_ORIGINS": "https://a.example, https://b.example",
+            "LEADSTREAM_WEBHOOK_SECRET_FILE": str(tmp_path / "hook"),
+            "LEADSTREAM_KAFKA_EMBEDDED": "true",
+            "LEADSTREAM_PLAY_DAYS_PER_SECOND": "0.5",
+        },
+    )
+    assert settings.kafka.bootstrap_servers == "other:1"
+    assert settings.kafka.embedded
+    assert settings.collector.port == 9000
+    assert settings.collector.origins == ["https://a.example", "https://b.example"]
+    assert settings.webhook.secret == "whsec_1"
+    assert settings.play.days_per_second == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('modle = "x"', ['leadstream.toml:1: modle: unknown key. Did you mean "model"?']),
+        ("[kafka]\n\nboostrap_servers = 1\n[redis]\nurll = 1", ["leadstream.toml:3: kafka.boostrap_servers", "leadstream.toml:5: redis.urll"]),
+        ("[collector]\nport = 'eighty'", ["leadstream.toml:2: collector.port: Expected `int`"]),
+        ("[redis]\nurl_file = '/nowhere'", ["leadstream.toml:2: redis.url_file: cannot read /nowhere"]),
+        ("[[write_keys]]\nnam = 'x'", ["write_keys.nam: unknown key"]),
+        ("not toml", ["leadstream.toml: "]),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_with_line_and_nearest_key(tmp_path: Path, text: str, told: list[str]) -> None:
+    path = tmp_path / "leadstream.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as error:
+        load_settings(str(path), {})
+    assert len(error.value.problems) == len(told)
+    for problem, expected in zip(error.value.problems, told, strict=True):
+        assert expected in problem
+
+
+def test_a_file_that_is_asked_for_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_settings(str(tmp_path / "none.toml"), {})
