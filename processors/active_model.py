@@ -2,13 +2,23 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from processors.calendar import Calendar
 from processors.match_rules import Matcher
-from processors.model.model import Rule, ScoringModel, Stage
+from processors.model.model import CalendarUnit, Rule, ScoringModel, Stage
 from schemas.codec import SCHEMAS
 from schemas.projection import Projection, compile_projection
 from schemas.records import ModelRef
+
+
+class Limited(NamedTuple):
+    """What a bucket knows of its rule."""
+
+    id: str
+    half_life_ms: float
+    times: int
+
 
 # What the fold itself reads of an event, whatever the model asks.
 FOLD_FIELDS = frozenset(
@@ -49,6 +59,24 @@ class ActiveModel:
     @cached_property
     def smallest_half_life_ms(self) -> float:
         return min((rule.half_life_ms for rule in self.model.rules), default=float("inf"))
+
+    @cached_property
+    def limited(self) -> dict[str, tuple[CalendarUnit, bool, Limited]]:
+        """Per limited rule: its window, whether each value of a field has its own, and what a bucket needs."""
+        return {
+            rule.id: (rule.limit.per, rule.limit.by is not None, Limited(rule.id, rule.half_life_ms, rule.limit.times))
+            for rule in self.model.rules
+            if rule.limit is not None
+        }
+
+    @cached_property
+    def above(self) -> dict[str, tuple[Stage, ...]]:
+        """Per stage the later stages of the score that have an `enter`, highest first."""
+        stages = self.model.stages
+        return {
+            stage.id: tuple(s for s in reversed(stages[index + 1 :]) if s.owner == "score" and s.enter is not None)
+            for index, stage in enumerate(stages)
+        }
 
     @cached_property
     def dimension_of_group(self) -> dict[str, str]:

@@ -65,8 +65,8 @@ def _score_stage(row: Row, active: ActiveModel) -> Stage | None:
 
 def _rise(price: Price, stage: Stage, active: ActiveModel) -> Stage | None:
     """The highest later stage of the score that lets the lead in, unless it would fall out at once."""
-    for candidate in reversed(active.model.stages[active.stage_index[stage.id] + 1 :]):
-        enters = candidate.owner == "score" and candidate.enter is not None and candidate.enter(price)
+    for candidate in active.above[stage.id]:
+        enters = candidate.enter is not None and candidate.enter(price)
         if enters and (candidate.min_dwell_ms > 0 or not exit_holds(candidate, price)):
             return candidate
     return None

@@ -5,27 +5,25 @@ from typing import Literal
 from processors.active_model import ActiveModel
 from processors.advance import advance, settle, take_feedback
 from processors.match_rules import Hit
-from processors.moves import Cause
+from processors.moves import Cause, subject_of
 from processors.take_traits import take_touch, take_traits
 from processors.units import (
-    DAYS_HALF_LIFE_MS,
-    DAYS_RULE,
+    DAYS,
     KEPT_MS,
     LATE_MS,
-    Payment,
     add,
     evict,
     pay_limited,
+    rank_of,
     rebase,
     slot_of,
 )
 from schemas.keys import id8
-from schemas.records import Act, Feedback, ImportedLine, TrackedEvent
+from schemas.records import Feedback, ImportedLine, TrackedEvent
 from schemas.rows import Hit as KeptHit
 from schemas.rows import Row, Tally
 
 MAX_WINDOW = 4000  # acts and hits, together, that a row remembers
-MAX_SUBJECT_CHARACTERS = 60
 MAX_FENCES = 256
 VISIT_PAUSE_MS = 30 * 60_000
 
@@ -45,7 +43,7 @@ def fold_event(row: Row, event: TrackedEvent, cause: Cause, active: ActiveModel)
     """Fold one act. Any outcome that is not in `CHANGED` leaves the row as it was."""
     if event["flags"]["bot"]:
         return "bot"
-    _name_act(event, cause, "/".join(map(str, cause.version)))
+    _name_act(event, cause, event["event_id"] or f"{cause.version[0]}/{cause.version[1]}")
     if cause.act_at < cause.logged_at - LATE_MS:
         return "late"
     known = row.window.get(cause.id8)
@@ -70,7 +68,7 @@ def fold_line(row: Row, line: ImportedLine, cause: Cause, active: ActiveModel) -
         return "bot"
     if not _pass_fence(row, f"import {line['import_id']}", line["line"]):
         return "fenced"
-    _name_act(event, cause, f"{line['import_id']}/{line['line']}")
+    _name_act(event, cause, event["event_id"] or f"{line['import_id']}/{line['line']}")
     before = row.now
     advance(row, cause.logged_at, cause, active)
     outcome, _ = _take_act(row, event, cause, active)
@@ -95,10 +93,9 @@ def fold_feedback(row: Row, feedback: Feedback, cause: Cause, active: ActiveMode
     return "folded"
 
 
-def _name_act(event: TrackedEvent, cause: Cause, otherwise: str) -> None:
+def _name_act(event: TrackedEvent, cause: Cause, event_id: str) -> None:
     """Which act this is, and when it happened: never after the record that tells of it."""
-    cause.event_id = event["event_id"] or otherwise
-    cause.id8 = id8(cause.event_id)
+    cause.event, cause.event_id, cause.id8 = event, event_id, id8(event_id)
     occurred_at = event["occurred_at"]
     cause.act_at = cause.logged_at if occurred_at is None else min(occurred_at, cause.logged_at)
 
@@ -117,40 +114,41 @@ def _pass_fence(row: Row, source: str, number: int) -> bool:
 def _take_act(row: Row, event: TrackedEvent, cause: Cause, active: ActiveModel) -> tuple[Outcome, list[KeptHit]]:
     at = cause.act_at
     match = active.matcher.match(event, at)
-    subject = (event.get("title") or event.get("asset") or "")[:MAX_SUBJECT_CHARACTERS]
     rebase(row, active.smallest_half_life_ms)
     kept: list[KeptHit] = []
     activity = False
     for hit in match.hits:
+        rule = hit.rule
         tally = _pay(row, hit, cause, active, kept)
         tally.count += 1
         if at > tally.last_at or (at == tally.last_at and cause.event_id > tally.last_id):
-            tally.last_at, tally.last_id, tally.subject = at, cause.event_id, subject
-        activity = activity or hit.rule.activity
-        if hit.rule.points < 0:
+            tally.last_at, tally.last_id, tally.subject = at, cause.event_id, subject_of(event)
+        activity = activity or rule.activity
+        if rule.points < 0:
             cause.wake_at = 0  # only a penalty brings an exit nearer
     if activity:
         _count_activity(row, cause, active)
     take_traits(row, event, at, cause.id8)
     take_touch(row, event, at, cause.id8)
     _count_visit(row, at)
-    rules = [hit.rule.id for hit in match.hits]
-    cause.act = Act(type=event["type"], subject=subject, url=event.get("url") or "", at=at, rules=rules)
+    cause.hits = match.hits
     return ("foreign_host" if match.foreign else "folded"), kept
 
 
 def _pay(row: Row, hit: Hit, cause: Cause, active: ActiveModel, kept: list[KeptHit]) -> Tally:
-    rule, units, at = hit.rule, hit.units * hit.weight, cause.act_at
-    limit = rule.limit
-    if limit is None:
-        kept.append((rule.id, units, hit.weight, hit.tags))
+    rule, weight, at = hit.rule, hit.weight, cause.act_at
+    units = hit.units * weight
+    limited = active.limited.get(rule.id)
+    if limited is None:
+        kept.append((rule.id, units, weight, hit.tags))
         for tag in hit.tags:
-            add(row, f"{rule.id}#{tag}", rule.half_life_ms, hit.weight, at)
+            add(row, f"{rule.id}#{tag}", rule.half_life_ms, weight, at)
         return add(row, rule.id, rule.half_life_ms, units, at)
-    start = active.calendar.window_start_ms(at, limit.per)
-    slot = slot_of(hit.by) if limit.by is not None else 0
-    payment = Payment(rule.id, rule.half_life_ms, limit.times, start, slot, at, cause.id8, units, hit.weight, hit.tags)
-    return pay_limited(row, payment)
+    unit, by_value, bucket_rule = limited
+    start = active.calendar.window_start_ms(at, unit)
+    slot = slot_of(hit.by) if by_value else 0
+    rank = rank_of(units, at - start, rule.half_life_ms)
+    return pay_limited(row, bucket_rule, start * 256 + slot, (rank, at, cause.id8, units, weight, hit.tags))
 
 
 def _count_activity(row: Row, cause: Cause, active: ActiveModel) -> None:
@@ -160,7 +158,8 @@ def _count_activity(row: Row, cause: Cause, active: ActiveModel) -> None:
         cause.wake_at = 0  # from now on inactivity may count
     row.last_at = at if row.last_at is None else max(row.last_at, at)
     start = active.calendar.window_start_ms(at, "day")
-    pay_limited(row, Payment(DAYS_RULE, DAYS_HALF_LIFE_MS, 1, start, 0, at, cause.id8, 1.0, 1.0, ()))
+    rank = rank_of(1.0, at - start, DAYS.half_life_ms)
+    pay_limited(row, DAYS, start * 256, (rank, at, cause.id8, 1.0, 1.0, ()))
 
 
 def _count_visit(row: Row, at: int) -> None:

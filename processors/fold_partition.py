@@ -108,11 +108,11 @@ class PartitionFold:
         key = record.key
         if key is None or not is_lead_key(key):
             raise Refused("bad_key", f"{key!r} is not the key of a lead")
-        header = self.rows.header(key)
-        if header is None and partition_of(key, self._partitions) != self._partition:
+        newest = self.rows.version(key)
+        if newest is None and partition_of(key, self._partitions) != self._partition:
             home = partition_of(key, self._partitions)
             raise Refused("wrong_partition", f"{key!r} belongs into partition {home} of {self._partitions}")
-        if header is not None and version <= header.version:
+        if newest is not None and version <= newest:
             return "replayed"
         try:
             return self._change_row(kind, record, version)

@@ -4,11 +4,14 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from processors.active_model import ActiveModel
+from processors.match_rules import Hit
 from processors.model.model import Route, Stage
 from processors.price import Price
-from processors.take_traits import shown_traits
-from schemas.records import Act, Alert, StageTransition
+from processors.take_traits import MAX_URL_CHARACTERS, shown_traits
+from schemas.records import Act, Alert, StageTransition, TrackedEvent
 from schemas.rows import Row, Version
+
+MAX_SUBJECT_CHARACTERS = 60
 
 
 @dataclass(slots=True)
@@ -19,8 +22,8 @@ class Cause:
         version: (epoch, offset) of the record.
         logged_at: its time, ms UTC.
         wake_at: no exit of the row can hold before this instant; 0: nobody knows.
-        event_id, id8, act_at: of the act it tells of, and when that was; empty for ticks and feedback.
-        act: the same for people, once its rules are known.
+        event, event_id, id8, act_at: the act it tells of, and when that was; empty for ticks and feedback.
+        hits: the rules that the act fitted.
         silent: a first load: nobody is told.
         transitions: of this row by this record, in order.
     """
@@ -32,7 +35,8 @@ class Cause:
     event_id: str = ""
     id8: bytes = b""
     act_at: int = 0
-    act: Act | None = None
+    event: TrackedEvent | None = None
+    hits: tuple[Hit, ...] = ()
     silent: bool = False
     transitions: list[StageTransition] = field(default_factory=list)
 
@@ -93,9 +97,23 @@ def _transition(row: Row, way: tuple[str, str], why: str, cause: Cause, active: 
         traits=shown_traits(row),
         first_touch=price.first_touch,
         last_touch=price.last_touch,
-        act=cause.act if why == "act" else None,
+        act=_act(cause) if why == "act" else None,
         alert=_alert(left, row.stage, price, active) if tell else None,
     )
+
+
+def _act(cause: Cause) -> Act | None:
+    event = cause.event
+    if event is None:
+        return None
+    rules = [hit.rule.id for hit in cause.hits]
+    url = (event.get("url") or "")[:MAX_URL_CHARACTERS]
+    return Act(type=event["type"], subject=subject_of(event), url=url, at=cause.act_at, rules=rules)
+
+
+def subject_of(event: TrackedEvent) -> str:
+    """What an act was about, for people."""
+    return (event.get("title") or event.get("asset") or "")[:MAX_SUBJECT_CHARACTERS]
 
 
 def _alert(left: str, reached: str, price: Price, active: ActiveModel) -> Alert | None:

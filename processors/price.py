@@ -30,7 +30,7 @@ def parts(row: Row, active: ActiveModel, at: int) -> list[Line]:
     groups: dict[str, float] = {}
     dimensions: dict[str, float] = {}
     tallies, rules, elapsed = row.tallies, active.rules, row.ref - at
-    for rule_id in sorted(rules.keys() & tallies.keys(), key=active.order.__getitem__):
+    for rule_id in sorted([key for key in tallies if key in rules], key=active.order.__getitem__):
         rule, tally = rules[rule_id], tallies[rule_id]
         units = tally.x * exp2(elapsed / tally.half_life_ms)
         points, group = rule.points * units, rule.group or ""

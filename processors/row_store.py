@@ -53,6 +53,13 @@ class RowStore:
         data = self._packed.get(key)
         return None if data is None else read_header(data)
 
+    def version(self, key: bytes) -> Version | None:
+        opened = self._open.get(key)
+        if opened is not None:
+            return opened.version
+        data = self._packed.get(key)
+        return None if data is None else read_header(data).version
+
     def open(self, key: bytes) -> OpenRow | None:
         """The row, to be changed. None: there is none, or it is gone."""
         opened = self._open.get(key)

@@ -14,11 +14,14 @@ DERIVED = ("email_kind", "email_domain", "phone_kind")
 
 def take_traits(row: Row, event: TrackedEvent, at: int, key: bytes) -> None:
     """The latest by act time wins, then the larger id; an empty value clears. A 65th name is not taken."""
+    said = event.get("traits")
+    if said is None and event.get("email_kind") is None and event.get("phone_kind") is None:
+        return
     for name in DERIVED:
         value = event.get(name)
         if value is not None:
             _take(row, name, value, at, key)  # type: ignore[arg-type]  # TypedDict.get with a variable name is object
-    for name, scalar in (event.get("traits") or {}).items():
+    for name, scalar in (said or {}).items():
         if name not in DERIVED:
             _take(row, name[:MAX_NAME_CHARACTERS], scalar, at, key)
 

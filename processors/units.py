@@ -9,9 +9,8 @@ of its bucket is subtracted again, so that reading a row never looks into a buck
 from bisect import insort
 from hashlib import blake2b
 from math import exp2, inf, log2
-from typing import NamedTuple
 
-from processors.active_model import ActiveModel
+from processors.active_model import ActiveModel, Limited
 from processors.calendar import DAY_MS, LONGEST_MS
 from processors.model.model import CalendarUnit
 from schemas.rows import Bucket, Entry, Row, Tally
@@ -22,6 +21,9 @@ MAX_LIMITED_ENTRIES = 1000
 REBASE_HALF_LIVES = 64
 DAYS_RULE = "#days"  # active days, for RFM: an own limited rule
 DAYS_HALF_LIFE_MS = 30.0 * DAY_MS
+
+
+DAYS = Limited(DAYS_RULE, DAYS_HALF_LIFE_MS, 1)
 
 
 def fade(elapsed_ms: float, half_life_ms: float) -> float:
@@ -50,81 +52,77 @@ def add(row: Row, key: str, half_life_ms: float, units: float, at: int) -> Tally
     return tally
 
 
-class Payment(NamedTuple):
-    """One act as a limited rule sees it."""
-
-    rule: str
-    half_life_ms: float
-    times: int
-    window_start: int
-    slot: int
-    at: int
-    id8: bytes
-    units: float
-    weight: float
-    tags: tuple[str, ...]
-
-
 def slot_of(text: str) -> int:
     """Which of 256 slots a value of `by` falls into (state must be bounded)."""
     return blake2b(text.encode(), digest_size=8).digest()[0]
 
 
-def pay_limited(row: Row, payment: Payment) -> Tally:
+def rank_of(units: float, since_window_ms: int, half_life_ms: float) -> float:
+    """Orders the acts of a window by what they are worth at any one later time; units of 0 come last."""
+    return log2(units) + since_window_ms / half_life_ms if units > 0 else -inf
+
+
+def pay_limited(row: Row, rule: Limited, bucket_key: int, entry: Entry) -> Tally:
     """Put the act into its bucket, which keeps the `times` acts worth most; at equal worth the latest."""
-    rule, half_life_ms, times, window_start, slot, at, id8, units, weight, tags = payment
-    rank = log2(units) + (at - window_start) / half_life_ms if units > 0 else -inf
-    entry: Entry = (rank, at, id8, units, weight, tags)
-    buckets = row.limited.setdefault(rule, {})
-    bucket = buckets.setdefault(window_start * 256 + slot, Bucket(row.now, []))
+    buckets = row.limited.get(rule.id)
+    if buckets is None:
+        buckets = row.limited[rule.id] = {}
+    bucket = buckets.get(bucket_key)
+    if bucket is None:
+        bucket = buckets[bucket_key] = Bucket(row.now, [])
     bucket.touched = row.now
-    insort(bucket.entries, entry)
-    pushed_out = bucket.entries.pop(0) if len(bucket.entries) > times else None
-    if pushed_out is entry:
-        return add(row, rule, half_life_ms, 0.0, at)
-    if pushed_out is not None:
-        _pay(row, rule, half_life_ms, pushed_out, -1.0)
-    else:
+    entries = bucket.entries
+    insort(entries, entry)
+    if len(entries) <= rule.times:
         row.entries += 1
-    tally = _pay(row, rule, half_life_ms, entry, 1.0)
-    if row.entries > MAX_LIMITED_ENTRIES:
-        _, oldest, key = min((b.touched, rule, key) for rule, bs in row.limited.items() for key, b in bs.items())
-        _close_bucket(row, oldest, key)
-    return tally
+        if row.entries > MAX_LIMITED_ENTRIES:
+            _, oldest, key = min((b.touched, rule, key) for rule, bs in row.limited.items() for key, b in bs.items())
+            _close_bucket(row, oldest, key)
+        return _pay(row, rule, entry, 1.0)
+    pushed_out = entries.pop(0)
+    if pushed_out is entry:
+        return add(row, rule.id, rule.half_life_ms, 0.0, entry[1])
+    _pay(row, rule, pushed_out, -1.0)
+    return _pay(row, rule, entry, 1.0)
 
 
-def _pay(row: Row, rule: str, half_life_ms: float, entry: Entry, sign: float) -> Tally:
+def _pay(row: Row, rule: Limited, entry: Entry, sign: float) -> Tally:
     _, at, _, units, weight, tags = entry
     for tag in tags:
-        add(row, f"{rule}#{tag}", half_life_ms, sign * weight, at)
-    return add(row, rule, half_life_ms, sign * units, at)
+        add(row, f"{rule.id}#{tag}", rule.half_life_ms, sign * weight, at)
+    return add(row, rule.id, rule.half_life_ms, sign * units, at)
 
 
 def _close_bucket(row: Row, rule: str, key: int) -> None:
     """The window is over: what it paid stays paid."""
-    row.entries -= len(row.limited[rule].pop(key).entries)
-    if not row.limited[rule]:
+    buckets = row.limited[rule]
+    row.entries -= len(buckets.pop(key).entries)
+    if not buckets:
         del row.limited[rule]
 
 
 def evict(row: Row, before: int, active: ActiveModel) -> None:
     """Forget what no accepted act can repeat any more; `before` is row time before the record.
 
-    In whole days: a row is looked through once a day, and still depends on nothing but its own time.
+    Once a day of row time, and from the front only: acts and windows come in nearly in order, so an entry that arrived
+    late stays until those before it go. The row still depends on nothing but its own records.
     """
     horizon = row.now - row.now % DAY_MS - KEPT_MS
     if horizon <= before - before % DAY_MS - KEPT_MS:
         return
-    row.window = {key: entry for key, entry in row.window.items() if entry[0] >= horizon}
-    row.hits = sum(len(hits) for _, hits in row.window.values())
-    ended = [
-        (rule, key)
-        for rule, buckets in row.limited.items()
-        for key, bucket in buckets.items()
-        if key >> 8 and max(bucket.touched, (key >> 8) + LONGEST_MS[_unit(active, rule)]) < horizon
-    ]
-    for rule, key in ended:
-        _close_bucket(row, rule, key)
+    window = row.window
+    while window and window[oldest := next(iter(window))][0] < horizon:
+        row.hits -= len(window.pop(oldest)[1])
+    for rule in list(row.limited):
+        longest = LONGEST_MS[_unit(active, rule)]
+        buckets = row.limited[rule]
+        while buckets and _has_ended(key := next(iter(buckets)), buckets[key].touched, longest, horizon):
+            _close_bucket(row, rule, key)
+
+
+def _has_ended(bucket_key: int, touched: int, longest: int, horizon: int) -> bool:
+    start = bucket_key >> 8  # 0: the window of a lifetime
+    return start > 0 and max(touched, start + longest) < horizon
 
 
 def _unit(active: ActiveModel, rule: str) -> CalendarUnit:
@@ -155,4 +153,4 @@ def _converted(entry: Entry, window_start: int, now: int, old: float, new: float
     # 900: a double ends at 2^1024. An act that lies further back than that is worth nothing either way.
     factor = fade(now - at, old) * exp2(min((now - at) / new, 900.0))
     units, weight = units * factor, weight * factor
-    return (log2(units) + (at - window_start) / new if units > 0 else -inf, at, id8, units, weight, tags)
+    return (rank_of(units, at - window_start, new), at, id8, units, weight, tags)

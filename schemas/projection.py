@@ -5,7 +5,8 @@ plain Python, one line per primitive, and is held equal to fastavro by property 
 https://avro.apache.org/docs/1.12.0/specification/#binary-encoding
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - a class, named like one
 from typing import Any
@@ -35,11 +36,7 @@ def compile_projection(schema: Mapping[str, Any], wanted: Iterable[str]) -> Proj
     names = frozenset(wanted)
     writer.line(0, "def project(d, p):")
     writer.line(1, "try:")
-    for index, field in enumerate(schema["fields"]):
-        if field["name"] in names:
-            writer.read(2, field["type"], f"f{index}")
-        else:
-            writer.skip(2, field["type"])
+    writer.fields(schema["fields"], names)
     pairs = ", ".join(f"{f['name']!r}: f{i}" for i, f in enumerate(schema["fields"]) if f["name"] in names)
     writer.line(1, "except (IndexError, StructError, UnicodeDecodeError) as error:")
     writer.line(2, "raise MalformedError(f'{type(error).__name__}: {error}') from error")
@@ -85,20 +82,32 @@ class _Writer:
         self._variables += 1
         return f"v{self._variables}"
 
-    def _long(self, depth: int, target: str) -> None:
-        self.line(depth, f"{target} = d[p]; p += 1")
-        self.line(depth, f"if {target} > 127: {target}, p = long_tail(d, p, {target})")
-        self.line(depth, f"{target} = ({target} >> 1) ^ -({target} & 1)")
+    def _long(self, depth: int, target: str | None) -> None:
+        value = target or self._fresh()
+        self.line(depth, f"{value} = d[p]; p += 1")
+        self.line(depth, f"if {value} > 127: {value}, p = long_tail(d, p, {value})")
+        if target:
+            self.line(depth, f"{target} = ({target} >> 1) ^ -({target} & 1)")
 
     def _length(self, depth: int, target: str) -> None:
         self._long(depth, target)
         self.line(depth, f"if {target} < 0: raise MalformedError('a negative length')")
 
-    def read(self, depth: int, type_: Any, target: str) -> None:
-        self._one(depth, type_, target)
-
-    def skip(self, depth: int, type_: Any) -> None:
-        self._one(depth, type_, None)
+    def fields(self, fields: Sequence[Mapping[str, Any]], wanted: frozenset[str]) -> None:
+        """The top level. A run of nullable fields that are all null, as most are, is one comparison."""
+        numbered = [(f"f{index}" if field["name"] in wanted else None, field) for index, field in enumerate(fields)]
+        for nullable, run in groupby(
+            numbered, lambda item: isinstance(item[1]["type"], list) and item[1]["type"][0] == "null"
+        ):
+            members, depth = list(run), 2
+            if nullable and len(members) > 2:
+                targets = [target for target, _ in members if target]
+                self.line(2, f"if d[p:p+{len(members)}] == {bytes(len(members))!r}:")
+                self.line(3, f"{' = '.join([*targets, 'None'])}; p += {len(members)}")
+                self.line(2, "else:")
+                depth = 3
+            for target, field in members:
+                self._one(depth, field["type"], target)
 
     def _one(self, depth: int, type_: Any, target: str | None) -> None:
         if isinstance(type_, list):
@@ -110,7 +119,7 @@ class _Writer:
             case "boolean":
                 self.line(depth, f"{target} = d[p] != 0; p += 1" if target else "d[p]; p += 1")
             case "int" | "long":
-                self._long(depth, target or self._fresh())
+                self._long(depth, target)
             case "double":
                 self.line(depth, f"{target} = double(d, p)[0]; p += 8" if target else "p += 8")
             case "string" | "bytes":
@@ -131,12 +140,13 @@ class _Writer:
         self.line(depth, f"p += {length}")
 
     def _union(self, depth: int, branches: list[Any], target: str | None) -> None:
+        """The index of a branch is a zigzag varint; with under 64 branches it is one byte, twice the index."""
         branch = self._fresh()
-        self._long(depth, branch)
+        self.line(depth, f"{branch} = d[p]; p += 1")
         for index, type_ in enumerate(branches):
-            self.line(depth, f"{'if' if index == 0 else 'elif'} {branch} == {index}:")
+            self.line(depth, f"{'if' if index == 0 else 'elif'} {branch} == {2 * index}:")
             self._one(depth + 1, type_, target)
-        self.line(depth, f"else: raise MalformedError('a union has no branch ' + str({branch}))")
+        self.line(depth, f"else: raise MalformedError('a union has no branch ' + str({branch} / 2))")
 
     def _record(self, depth: int, schema: Mapping[str, Any], target: str | None) -> None:
         values: list[tuple[str, str]] = []
