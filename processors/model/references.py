@@ -79,7 +79,7 @@ def _check_rules(tree: Tree, names: Names, findings: Findings) -> None:
         if rule["was"] in names.rules:
             findings.error((*path, "was"), f'there is still a rule "{rule["was"]}". Remove that rule, or this key.')
         group = rule["group"]
-        if group in names.groups:
+        if group in names.groups and rule["dimension"] in names.dimensions:
             dimension, first = home.setdefault(group, (rule["dimension"], rule["id"]))
             if dimension != rule["dimension"]:
                 message = (

@@ -122,7 +122,7 @@ class _Builder:
                 path, "tags (!) are not read; every value is typed by its key. Remove it.", (line, column)
             )
         if isinstance(event, yaml.ScalarEvent):
-            return Text(line, column, event.value, quoted=event.style is not None)
+            return Text(line, column, event.value, quoted=bool(event.style))
         if isinstance(event, yaml.SequenceStartEvent):
             return Items(line, column, tuple(self._items(path)))
         return Entries(line, column, tuple(self._entries(path)))
