@@ -2,7 +2,7 @@ from math import inf
 from textwrap import dedent
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.model import ModelErrors, Problem, check_model, read_model
@@ -216,6 +216,11 @@ def test_a_group_over_two_dimensions_is_refused() -> None:
     assert 'group "web" would span two dimensions: "two" here and "one" in rule "a"' in only(HEAD + text)
 
 
+def test_two_rules_cannot_take_over_the_points_of_one() -> None:
+    rules = [f"{{id: {name}, points: 1, when: {{event: x}}, was: old}}" for name in "ab"]
+    assert 'rules[1].was: rule "a" takes over the points of "old" already' in only(f"{HEAD}rules: [{', '.join(rules)}]")
+
+
 def test_too_many_rules_are_refused() -> None:
     rules = "".join(f"  - {{id: r{number}, points: 1, when: {{event: x}}}}\n" for number in range(501))
     assert only(f"{HEAD}rules:\n{rules}").endswith("rules: 501 entries. At most 500 are read.")
@@ -365,6 +370,7 @@ def test_versions_are_stable_over_releases() -> None:
 REFERENCE = load_shipped("reference")
 
 
+@settings(deadline=None)  # reads a whole model each time
 @given(
     st.integers(0, len(REFERENCE)),
     st.integers(0, 40),
