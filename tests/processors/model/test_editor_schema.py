@@ -5,7 +5,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from processors.model.json_schema import json_schema
+from processors.model.editor_schema import json_schema
 from processors.models import SHIPPED_MODELS, load_shipped
 
 VALIDATOR = Draft202012Validator(json_schema())
