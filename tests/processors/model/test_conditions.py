@@ -32,6 +32,7 @@ ACTS: list[tuple[str, dict[str, Any], bool]] = [
     ("{event: Form Submitted}", {"event": "form_submitted"}, True),
     ("{event: [download, 'form_*']}", {"event": "form_submitted"}, True),
     ("{event: download}", {"event": "page_view"}, False),
+    ("{event: form_submitted}", {"event": "Form Submitted"}, True),  # a producer of JSON may not have normalised it
     ("{url: '*/pricing*'}", {"url": "https://acme.example/en/Pricing?x"}, True),
     ("{url: '*/pricing*'}", {}, False),
     ("{host: acme.example}", {"url": "https://ACME.example:443/x"}, True),
