@@ -93,7 +93,7 @@ class Matcher:
 
     def _hit(self, rule: Rule, plan: _Plan, tags: tuple[str, ...], act: Act) -> Hit:
         units = 1.0 if rule.per is None else min(number_of(self._units[rule.id](act.event)), rule.per_max)
-        weight = next(weight for test, weight in plan.places if test is None or test(act))
+        weight = _weight(plan, act)
         by = self._by[rule.id](act.event) if rule.id in self._by else ""
         return Hit(rule, units, weight, _joined(tags, rule), by)
 
@@ -120,7 +120,7 @@ class Matcher:
         tags = [(rest, tag.id) for tag in model.tags if (rest := _decide(tag.test, act)) is not False]
         plan = _Plan(
             foreign=False,
-            places=tuple((None if rest is True else rest, weight) for rest, weight in [*places, (True, 1.0)]),
+            places=tuple((None if rest is True else rest, weight) for rest, weight in places),
             tags=tuple(tag for rest, tag in tags if rest is True),
             open_tags=tuple((rest, tag) for rest, tag in tags if not isinstance(rest, bool)),
             cases=(),
@@ -134,8 +134,9 @@ class Matcher:
                 continue
             group = self._model.groups.get(rule.group) if rule.group else None
             dated = rule.valid_from_ms > -inf or rule.valid_until_ms < inf
-            certain = rule.per is None and rule.id not in self._by and plan.places[0][0] is None
-            hit = Hit(rule, 1.0, plan.places[0][1], _joined(plan.tags, rule), "") if certain else None
+            same_place = not plan.places or plan.places[0][0] is None
+            certain = same_place and rule.per is None and rule.id not in self._by
+            hit = Hit(rule, 1.0, _weight(plan, act), _joined(plan.tags, rule), "") if certain else None
             pick = group.id if group and group.pick_first else None
             yield _Case(rule, None if rest is True else rest, dated, pick, hit)
 
@@ -156,6 +157,13 @@ def _decide(test: ActTest, act: Act) -> ActTest | bool:
     return test.decide(act) if isinstance(test, ActCondition) else test
 
 
+def _weight(plan: _Plan, act: Act) -> float:
+    for test, weight in plan.places:
+        if test is None or test(act):
+            return weight
+    return 1.0
+
+
 def _tags(plan: _Plan, act: Act) -> tuple[str, ...]:
     """The tags of the act; `plan.tags` itself if it adds none."""
     more = [tag for test, tag in plan.open_tags if test(act)]
@@ -163,4 +171,4 @@ def _tags(plan: _Plan, act: Act) -> tuple[str, ...]:
 
 
 def _joined(tags: tuple[str, ...], rule: Rule) -> tuple[str, ...]:
-    return tuple(sorted({*tags, *rule.tags})) if tags or rule.tags else ()
+    return tuple(sorted({*tags, *rule.tags})) if rule.tags or len(tags) > 1 else tags

@@ -26,7 +26,5 @@ def normal_event_name(text: str) -> str:
 @lru_cache(maxsize=4096)
 def _normal(text: str) -> str:
     plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
-    words = [word for word in _SEPARATORS.split(plain) if word]
-    name = "_".join(words)
-    # A separator next to `*` is part of the pattern, at the ends it is not: they were stripped above.
+    name = "_".join(word for word in _SEPARATORS.split(plain) if word)
     return _ALIASES.get(name, name)

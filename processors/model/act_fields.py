@@ -112,6 +112,8 @@ def number_of(value: object) -> float:
 
 def text_of(value: object) -> str:
     """A value as a pattern sees it; empty where it is missing."""
+    if value is None:
+        return ""
     if isinstance(value, str):
         return normal(value)
     if isinstance(value, bool):

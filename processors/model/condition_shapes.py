@@ -95,7 +95,7 @@ class Condition:
             else:
                 self._read_entry(key, value, path, condition, findings)
         if self.extra:
-            refuse_missing(self.extra, {key.text for key, _ in node.entries}, path, findings)
+            refuse_missing(self.extra, node, path, findings)
         if not any(key.text not in (self.extra or ()) for key, _ in node.entries):
             findings.error(path, "an empty condition would fit everything. Name at least one field.")
         if "within" in condition and "did" not in condition:
@@ -130,9 +130,7 @@ class Condition:
     def harmless(self) -> Tree:
         if self.extra is None:
             return {}
-        return {name: key.shape.harmless() if key.required else key.value for name, key in self.extra.items()} | {
-            "when": {}
-        }
+        return {name: key.absent() for name, key in self.extra.items()} | {"when": {}}
 
     def schema(self) -> Schema:
         if self.extra is None:

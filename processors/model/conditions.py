@@ -9,14 +9,13 @@ from processors.model.act_fields import ACT_FIELDS, PAGE_FIELDS, act_value, reco
 from processors.model.joins import all_of, any_of, negation
 from processors.model.lead_fields import lead_field_kind, lead_value
 from processors.model.model import ActTest, LeadTest
-from processors.model.patterns import any_pattern, normal
+from processors.model.patterns import any_pattern
 from processors.model.urls import any_url_pattern, split_url
 from processors.model.values import ValueTest, near_test, value_test
 from processors.model.views import Act, LeadView
+from schemas.event_names import normal_event_name
 
 Tree = Mapping[str, Any]
-
-
 Verdict = ActTest | bool  # settled, or what is left to ask
 Decider = Callable[[Act], Verdict]
 
@@ -92,7 +91,7 @@ def _field_test(name: str, values: Sequence[str]) -> ActTest:
 
 def _event_test(names: Sequence[str]) -> ActTest:
     fits = any_pattern(names)
-    return lambda act: fits(normal(act.event["type"]))
+    return lambda act: fits(normal_event_name(act.event["type"]))
 
 
 def _url_test(record: str, patterns: Sequence[str]) -> ActTest:

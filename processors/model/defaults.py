@@ -60,7 +60,7 @@ def _decay(tree: Tree, otherwise: float) -> None:
 def _fill_in_routes(tree: Tree) -> None:
     alerts = tree["alerts"]
     if alerts["routes"] is None:
-        empty = {name: key.value for name, key in ROUTE.keys.items()}
+        empty = ROUTE.harmless()
         has_mql = any(stage["id"] == "mql" for stage in tree["stages"])
         alerts["routes"] = [{**empty, "enters": "mql", "send_to": ["sales"]}] if has_mql else []
     for route in alerts["routes"]:

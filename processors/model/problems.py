@@ -101,7 +101,13 @@ def shown(text: str) -> str:
     return plain if len(plain) <= _MAX_SHOWN else plain[:_MAX_SHOWN] + "..."
 
 
+def nearest(word: str, known: list[str]) -> str | None:
+    """The known word that was probably meant, if one is near."""
+    near = get_close_matches(word.casefold(), known, n=1) if len(word) <= _MAX_SHOWN else []
+    return near[0] if near else None
+
+
 def did_you_mean(word: str, known: list[str]) -> str:
     """` Did you mean "points"?`, or nothing where no known word is near."""
-    near = get_close_matches(word.casefold(), known, n=1) if len(word) <= _MAX_SHOWN else []
-    return f' Did you mean "{near[0]}"?' if near else ""
+    near = nearest(word, known)
+    return f' Did you mean "{near}"?' if near else ""

@@ -69,6 +69,7 @@ def _check_decay(path: Path, findings: Findings) -> None:
 
 def _check_rules(tree: Tree, names: Names, findings: Findings) -> None:
     home: dict[str, tuple[str, str]] = {}  # group -> its dimension, and the rule that put it there
+    heirs: dict[str, str] = {}  # former id -> the rule that takes over its points
     for rule, path in _each(tree["rules"], "rules"):
         _check_one(rule["dimension"], names.dimensions, (*path, "dimension"), "dimension", findings)
         _check_one(rule["group"], names.groups, (*path, "group"), "group", findings)
@@ -78,8 +79,11 @@ def _check_rules(tree: Tree, names: Names, findings: Findings) -> None:
             findings.error((*path, "per_max"), '"per_max" belongs to "per". Add per: webinar.attended_minutes.')
         if rule["was"] in names.rules:
             findings.error((*path, "was"), f'there is still a rule "{rule["was"]}". Remove that rule, or this key.')
+        elif rule["was"] and heirs.setdefault(rule["was"], rule["id"]) != rule["id"]:
+            message = f'rule "{heirs[rule["was"]]}" takes over the points of "{rule["was"]}" already. Keep one.'
+            findings.error((*path, "was"), message)
         group = rule["group"]
-        if group in names.groups:
+        if group in names.groups and rule["dimension"] in names.dimensions:
             dimension, first = home.setdefault(group, (rule["dimension"], rule["id"]))
             if dimension != rule["dimension"]:
                 message = (

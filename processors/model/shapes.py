@@ -5,10 +5,11 @@ value is wrong or missing the tree holds a harmless one, so that the rest of the
 """
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from processors.model.problems import Findings, Path, did_you_mean, shown
+from processors.model.problems import Findings, Path, did_you_mean, nearest, shown
 from processors.model.scalars import WrongValueError
 from processors.model.yaml_nodes import Entries, Items, Node, Text, read_nodes
 
@@ -165,6 +166,10 @@ class Key:
         if findings.errors:
             raise ValueError(f"default {self.default!r} does not fit its own shape: {findings.errors[0]}")
 
+    def absent(self) -> Any:
+        """What the tree holds where the key is not written; a copy, for the tree is completed in place."""
+        return self.shape.harmless() if self.required else deepcopy(self.value)
+
     def schema(self) -> Schema:
         schema = self.shape.schema()
         return {"description": self.doc, **schema} if self.doc else schema
@@ -187,8 +192,7 @@ class Fields:
                 tree[key.text] = self.keys[key.text].shape.read(value, (*path, key.text), findings)
             else:
                 unknown_key(key, path, findings, list(self.keys))
-        written = {key.text for key, _ in node.entries}
-        refuse_missing(self.keys, written, path, findings)
+        refuse_missing(self.keys, node, path, findings)
         return tree
 
     def _example(self) -> str:
@@ -196,7 +200,7 @@ class Fields:
         return f"keys such as {first}:"
 
     def harmless(self) -> dict[str, Any]:
-        return {name: key.shape.harmless() if key.required else key.value for name, key in self.keys.items()}
+        return {name: key.absent() for name, key in self.keys.items()}
 
     def schema(self) -> Schema:
         required = [name for name, key in self.keys.items() if key.required]
@@ -213,9 +217,12 @@ def unknown_key(key: Text, path: Path, findings: Findings, known: list[str]) -> 
     findings.error((*path, key.text), message, (key.line, key.column))
 
 
-def refuse_missing(keys: Mapping[str, Key], written: set[str], path: Path, findings: Findings) -> None:
+def refuse_missing(keys: Mapping[str, Key], node: Entries, path: Path, findings: Findings) -> None:
+    """A key that is only misspelt is not missing too."""
+    written = {key.text for key, _ in node.entries}
+    meant = {nearest(name, list(keys)) for name in written - set(keys)}
     for name, key in keys.items():
-        if key.required and name not in written:
+        if key.required and name not in written | meant:
             findings.error(path, f'the key "{name}" is missing. Add it.')
 
 

@@ -61,17 +61,17 @@ class ExitTerms:
         return []
 
     def schema(self) -> Schema:
-        below = {"type": "string", "pattern": "^below "}
-        term = {
+        below: Schema = {"type": "string", "pattern": "^below "}
+        terms: Schema = {"score": below, "idle": {"type": "string", "pattern": "^at least "}}
+        one: Schema = {
             "type": "object",
-            "properties": {"score": below, "idle": {"type": "string", "pattern": "^at least "}},
             "patternProperties": {"^dimensions[.].": below},
             "additionalProperties": False,
             "minProperties": 1,
             "maxProperties": 1,
         }
-        properties = {**term["properties"], "any": {"type": "array", "items": term, "minItems": 1}}  # type: ignore[dict-item]  # the literal above is a mapping
-        return {**term, "properties": properties}
+        several: Schema = {"type": "array", "items": {**one, "properties": terms}, "minItems": 1}
+        return {**one, "properties": {**terms, "any": several}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class GivenAct:
             else:
                 known = ["at", *ACT_FIELDS, *(f"{prefix}*" for prefix in OPEN_FIELDS), "feedback"]
                 unknown_key(key, path, findings, known)
-        refuse_missing({"at": self.at}, {key.text for key, _ in node.entries}, path, findings)
+        refuse_missing({"at": self.at}, node, path, findings)
         fields = tree["fields"]
         if ("event" in fields) == ("feedback" in fields) or ("feedback" in fields and len(fields) > 1):
             findings.error(path, "neither one act nor one answer. Write event: page_view, or feedback: accepted alone.")

@@ -91,7 +91,7 @@ def normal_place(pattern: str) -> str:
     if text.startswith("/") and not text.startswith("//"):
         return _trim(text)
     authority, path = _split_place(text)
-    if not path and "*" not in authority:
+    if authority and not path and "*" not in authority:
         path = "/"  # a bare host is its home page
     return _trim(_host(authority) + path)
 

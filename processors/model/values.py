@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from operator import ge, gt, le, lt
 
+from processors.model.joins import any_of
 from processors.model.patterns import any_pattern, normal
 from processors.model.scalars import is_decimal, number_text, split_test
 
@@ -25,21 +26,21 @@ def value_test(texts: Sequence[str]) -> ValueTest:
     """Asked about a value of any type. A missing or empty value fits nothing, a list if one element fits, a number
     meets a pattern as its shortest text, and text that is a decimal number meets a test.
     """
-    text_fits = any_pattern(text for text in texts if not split_test(text))
+    patterns = [text for text in texts if not split_test(text)]
+    text_fits = any_pattern(patterns)
     tests = number_tests(texts)
+    number_fits = any_of(tests)
 
     def fits(value: object) -> bool:
         if value is None:
             return False
         if isinstance(value, str):
             plain = normal(value)
-            if tests and is_decimal(plain) and any(test(float(plain)) for test in tests):
-                return True
-            return text_fits(plain)
+            return text_fits(plain) or (bool(tests) and is_decimal(plain) and number_fits(float(plain)))
         if isinstance(value, bool):
             return text_fits("true" if value else "false")
         if isinstance(value, int | float):
-            return any(test(value) for test in tests) or text_fits(number_text(value))
+            return number_fits(value) or (bool(patterns) and text_fits(number_text(value)))
         return isinstance(value, list) and any(map(fits, value))
 
     return fits

@@ -59,7 +59,7 @@ def _out_of_reach(tree: Tree, findings: Findings) -> None:
     for index, stage in enumerate(tree["stages"]):
         for name, top in tops.items():
             needed = required(stage["enter"] or {}, name)
-            if needed > top:
+            if needed > top > 0:
                 message = (
                     f"needs {name} {number_text(needed)}, but the caps allow at most {number_text(top)}, so no lead "
                     "gets here by its score. Raise a cap, or lower the threshold."

@@ -22,7 +22,6 @@ _STAR = 'a value that begins with * needs quotes. Write "*/pricing*".'
 # What the YAML parser says -> what a person can act on; the first that occurs in the message wins.
 _PLAIN_WORDS = (
     ("scanning an alias", _STAR),
-    ("'\\t'", "a tab is used to indent. Use spaces."),
     ("cannot start any token", "a value cannot begin with this character (a tab, @, % or `). Put the value in quotes."),
     ("mapping values are not allowed", "a colon that cannot stand here: check the indentation, or quote the text."),
     ("',' or '}'", 'a "," or "}" is missing before this.'),
@@ -122,7 +121,7 @@ class _Builder:
                 path, "tags (!) are not read; every value is typed by its key. Remove it.", (line, column)
             )
         if isinstance(event, yaml.ScalarEvent):
-            return Text(line, column, event.value, quoted=event.style is not None)
+            return Text(line, column, event.value, quoted=bool(event.style))
         if isinstance(event, yaml.SequenceStartEvent):
             return Items(line, column, tuple(self._items(path)))
         return Entries(line, column, tuple(self._entries(path)))
