@@ -70,6 +70,14 @@ class Child:
         self._process.kill()
         self._process.wait()
 
+    def wait(self, deadline_seconds: float) -> int:
+        """Block until it ends; its exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: it still runs.
+        """
+        return self._process.wait(deadline_seconds)
+
     async def stop(self, grace_seconds: float = 3.0) -> None:
         """SIGTERM; SIGKILL when the grace is over or the caller is cancelled."""
         self._process.terminate()
