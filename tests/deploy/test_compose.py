@@ -9,7 +9,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
-PINNED = re.compile(r"[\w./-]+:\d+\.\d+\.\d+(-[\w.]+)?")
+PINNED = re.compile(r"[\w./-]+:\d+\.\d+\.\d+(-[\w.-]+)?")
 PARTS = {
     "topics": ["topics", "ensure"],
     "collector": ["collector"],
