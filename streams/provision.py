@@ -18,9 +18,9 @@ from streams.topics import Topic, Topics
 
 FIRST_EPOCH: Epoch = {"epoch": 1}
 BROKER_DEFAULT = -1
+SAFE_COPIES, SAFE_IN_SYNC = 3, 2
 _VISIBLE_SECONDS = 30.0
 _POLL_SECONDS = 0.05
-_SAFE_REPLICATION = 3
 
 
 class ProvisionError(RuntimeError):
@@ -98,7 +98,7 @@ def _refuse_other_counts(present: dict[str, int], topics: Topics, partitions: in
 
 async def _create(admin: AIOKafkaAdminClient, missing: Iterable[Topic], partitions: int, replication: int) -> None:
     # With three copies, an acknowledged record is on two of them, and one broker may be away.
-    durable = {"min.insync.replicas": "2"} if replication >= _SAFE_REPLICATION else {}
+    durable = {"min.insync.replicas": str(SAFE_IN_SYNC)} if replication >= SAFE_COPIES else {}
     # aiokafka takes the broker's default only with an empty assignment, and a number only without one.
     assignment: dict[int, list[int]] | None = {} if replication == BROKER_DEFAULT else None
     new = [

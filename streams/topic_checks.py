@@ -1,7 +1,8 @@
 """Checks that the topics are as the table says. Every part does so at its start and refuses to run otherwise."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
+from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -11,7 +12,7 @@ from schemas.codec import UndecodableError, kind_of
 from schemas.keys import CONTROL_KEY
 from streams.finding import Finding, Level
 from streams.log_reader import log_end, log_start, read_log
-from streams.provision import admin_client, partition_counts
+from streams.provision import SAFE_COPIES, SAFE_IN_SYNC, admin_client, partition_counts
 from streams.topics import Topic, Topics
 
 ENSURE = "leadstream topics ensure"
@@ -42,11 +43,14 @@ async def check_topics(bootstrap_servers: str, topics: Topics, *, partitions: in
     Without `partitions` all topics must have as many as the events topic.
     """
     async with admin_client(bootstrap_servers) as admin:
-        counts = await partition_counts(admin)
+        described = {topic["topic"]: topic["partitions"] for topic in await admin.describe_topics()}
+        counts = {name: len(partitions) for name, partitions in described.items()}
         findings = _check_counts(counts, topics, partitions)
-        for topic in topics.table:
-            if topic.name in counts:
-                findings += _check_settings(bootstrap_servers, topic, await _settings(admin, topic.name))
+        present = [topic for topic in topics.table if topic.name in counts]
+        settings = {topic.name: await _settings(admin, topic.name) for topic in present}
+    for topic in present:
+        findings += _check_settings(bootstrap_servers, topic, settings[topic.name])
+    findings += _check_copies({topic.name: described[topic.name] for topic in present}, settings)
     if topics.events in counts:
         findings += await _check_epochs(bootstrap_servers, topics.events, counts[topics.events])
     if not any(finding.level == "fail" for finding in findings):
@@ -75,18 +79,36 @@ def _check_counts(counts: Mapping[str, int], topics: Topics, partitions: int | N
 
 
 def _check_settings(bootstrap_servers: str, topic: Topic, actual: Mapping[str, str]) -> list[Finding]:
+    tool = f"kafka-configs.sh --bootstrap-server {bootstrap_servers} --entity-type topics --entity-name {topic.name}"
     findings = []
     for name, wanted in topic.settings.items():
         value = actual.get(name)
         if value is None:
-            findings.append(Finding("warn", f"topic {topic.name}: the broker does not say its {name}"))
+            what = f"topic {topic.name}: the broker does not say its {name}"
+            findings.append(Finding("warn", what, f"{tool} --describe --all"))
         elif not _fits(name, value, wanted):
             # Less history than wished for is the operator's choice; all else would lose or misjudge records.
             level: Level = "warn" if name == "retention.ms" else "fail"
-            alter = f"--alter --entity-type topics --entity-name {topic.name} --add-config {name}={wanted}"
-            fix = f"kafka-configs.sh --bootstrap-server {bootstrap_servers} {alter}"
-            findings.append(Finding(level, f"topic {topic.name}: {name} is {value}, wanted {wanted}", fix))
+            what = f"topic {topic.name}: {name} is {value}, wanted {wanted}"
+            findings.append(Finding(level, what, f"{tool} --alter --add-config {name}={wanted}"))
     return findings
+
+
+def _check_copies(
+    described: Mapping[str, Sequence[Mapping[str, Any]]], settings: Mapping[str, Mapping[str, str]]
+) -> list[Finding]:
+    few = [
+        name for name, partitions in described.items() if any(len(one["replicas"]) < SAFE_COPIES for one in partitions)
+    ]
+    if few:
+        what = f"fewer than {SAFE_COPIES} copies of {', '.join(few)}: who loses a disk loses records"
+        fix = f"for production three brokers and `{ENSURE} --replication {SAFE_COPIES}` before the first record"
+        return [Finding("warn", what, fix)]
+    unsafe = [name for name in described if int(settings[name].get("min.insync.replicas", 1)) < SAFE_IN_SYNC]
+    if unsafe:
+        what = f"{', '.join(unsafe)}: a record counts as written when only one broker has it"
+        return [Finding("warn", what, f"set min.insync.replicas={SAFE_IN_SYNC} with kafka-configs.sh")]
+    return []
 
 
 def _fits(name: str, value: str, wanted: str) -> bool:

@@ -4,7 +4,7 @@ from aiokafka.admin import NewTopic
 from schemas.codec import encode
 from streams.finding import Finding
 from streams.provision import admin_client, ensure_topics
-from streams.topic_checks import TopicsNotReadyError, check_topics, require_topics
+from streams.topic_checks import TopicsNotReadyError, _check_copies, check_topics, require_topics
 from streams.topics import DAY_MS, Topics
 from tests.brokers import Broker
 from tests.logs import make_topic, producer_of
@@ -28,11 +28,12 @@ async def test_what_ensure_made_is_right(broker: Broker, prefix: str) -> None:
     await ensure_topics(broker.bootstrap_servers, topics, partitions=2)
     findings = await check_topics(broker.bootstrap_servers, topics, partitions=2)
     assert findings[0] == Finding("ok", "topics: 5 of 5, 2 partitions")
-    if broker.kind == "apache":
-        assert findings[1:] == []
-    else:  # it says LogAppendTime and keeps the producer's time
-        assert [finding.level for finding in findings[1:]] == ["warn"]
-        assert "keeps the producer's timestamps" in findings[1].what
+    assert {finding.level for finding in findings[1:]} == {"warn"}
+    warnings = [finding.what for finding in findings[1:]]
+    assert sum("fewer than 3 copies" in what for what in warnings) == 1
+    # The embedded broker says LogAppendTime and keeps the producer's time.
+    assert sum("keeps the producer's timestamps" in what for what in warnings) == (broker.kind == "embedded")
+    assert len(warnings) == 1 + (broker.kind == "embedded")
     assert await require_topics(broker.bootstrap_servers, topics) == 2
 
 
@@ -78,7 +79,7 @@ async def test_a_wrong_setting_is_a_failure_with_the_command_that_mends_it(
     await make(broker, topics, {topic: {setting: value}})
     [finding] = await failures(broker, topics)
     assert finding.what.startswith(f"topic {topic}: {setting} is {value}, wanted ")
-    assert f"--entity-name {topic} --add-config {setting}=" in finding.fix
+    assert f"--entity-name {topic} --alter --add-config {setting}=" in finding.fix
 
 
 async def test_a_shorter_history_is_a_warning_and_a_longer_one_fine(broker: Broker, prefix: str) -> None:
@@ -122,3 +123,16 @@ async def test_a_partition_that_begins_with_something_else_is_a_failure(
     await ensure_topics(broker.bootstrap_servers, topics, partitions=2)
     found = [finding for finding in await failures(broker, topics) if "offset 0" in finding.what]
     assert [finding.what.split(":")[0] for finding in found] == [f"{topics.events} partition 1"]
+
+
+def partitions_with(*copies: int) -> list[dict[str, list[int]]]:
+    return [{"replicas": list(range(count))} for count in copies]
+
+
+def test_too_few_copies_and_a_single_acknowledging_broker_are_warnings() -> None:
+    safe, lax = {"min.insync.replicas": "2"}, {"min.insync.replicas": "1"}
+    assert _check_copies({"a": partitions_with(3, 3)}, {"a": safe}) == []
+    [few] = _check_copies({"a": partitions_with(3, 2), "b": partitions_with(3)}, {"a": safe, "b": safe})
+    assert (few.level, few.what.split(":")[0]) == ("warn", "fewer than 3 copies of a")
+    [one] = _check_copies({"a": partitions_with(3), "b": partitions_with(3)}, {"a": lax, "b": safe})
+    assert (one.level, one.what.split(":")[0]) == ("warn", "a")
