@@ -140,13 +140,13 @@ class Collector:
     async def _answer(self, request: web.Request, read: Read | Refused) -> web.Response:
         seen_at = self._now_ms()
         context = {"path": request.path}
+        if read.write_key_name:
+            context["write_key"] = read.write_key_name
         if isinstance(read, Refused):
             if read.kept is not None:
                 await self._producer.send([dead_letter(read.kept, self._settings, context, seen_at)])
             self._metrics.count("leadstream_collector_events_total", outcome=read.reason)
             return answers.refusal(read)
-        if read.write_key_name:
-            context["write_key"] = read.write_key_name
         await self._producer.send(records_of(read.outcomes, self._settings, context, seen_at, _sent_at(request)))
         self._note(read)
         if request.path == EVENTS_PATH:

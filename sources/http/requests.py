@@ -47,6 +47,7 @@ class Refused:
     reason: str
     detail: str
     kept: Rejected | None = None
+    write_key_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,8 @@ def read_request(request: CollectorRequest, settings: CollectorSettings, complet
         if settings.write_keys and header_key is None:
             return _wrong_key()
         kept = Rejected(error.reason, error.detail, request.body) if error.reason != "empty" else None
-        return Refused(_STATUS.get(error.reason, 400), error.reason, error.detail, kept)
+        name = header_key.name if header_key else None
+        return Refused(_STATUS.get(error.reason, 400), error.reason, error.detail, kept, name)
 
 
 def _wrong_key() -> Refused:
