@@ -76,6 +76,8 @@ class KafkaEventProducer:
             raise BrokerUnavailableError(f"no acknowledgement within {self._deadline_seconds:g} s") from error
         except KafkaError as error:
             raise BrokerUnavailableError(_advice(error)) from error
+        except AssertionError as error:  # how aiokafka says that there is no such partition
+            raise BrokerUnavailableError(f"{error}: compare the topics with: leadstream topics check") from error
         finally:
             for acknowledgement in acknowledgements:
                 acknowledgement.add_done_callback(_retrieve)
