@@ -201,6 +201,16 @@ async def test_times_follow_the_injected_clock() -> None:
         assert running.producer.events[0]["occurred_at"] == 86_400_000
 
 
+async def test_future_and_ancient_times_are_taken_and_flagged() -> None:
+    async with running_collector() as running:
+        for time in ("2031-01-01T00:00:00Z", "1999-01-01T00:00:00Z", -1e14, "never"):
+            assert (await post(running, "/v1/page", {**PAGE, "timestamp": time}))[0] == 200
+        future, ancient, before_christ, unreadable = running.producer.events
+        assert future["occurred_at"] == unreadable["occurred_at"] == NOW
+        assert future["flags"] == unreadable["flags"] == {"bot": False, "late": False, "clamped": True}
+        assert ancient["flags"] == before_christ["flags"] == {"bot": False, "late": True, "clamped": False}
+
+
 async def test_the_address_is_truncated_and_a_proxy_believed_only_if_trusted() -> None:
     forwarded = {"X_Forwarded_For": "198.51.100.77"}
     async with running_collector() as running:
