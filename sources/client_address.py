@@ -9,6 +9,11 @@ Network = IPv4Network | IPv6Network
 
 def truncated_ip(text: object) -> str | None:
     """An address without its last part: IPv4 /24, IPv6 /48. None for what is no address."""
+    return _truncated(text) if isinstance(text, str) and len(text) <= 64 else None
+
+
+@lru_cache(maxsize=10_000)
+def _truncated(text: str) -> str | None:
     address = _address(text)
     if address is None:
         return None

@@ -9,17 +9,18 @@ from aiohttp import web
 
 from schemas.metrics import Metrics
 from schemas.records import TrackedEvent
-from sources.base import BrokerUnavailableError, EventProducer
+from sources.base import BrokerUnavailableError, EventProducer, OutgoingRecord
 from sources.client_address import client_ip
 from sources.completion import Completion
 from sources.config import CollectorSettings
 from sources.http import answers
 from sources.http.cors import Origins, answer_headers, preflight_headers
-from sources.http.records import Headers, dead_letter, records_of
+from sources.http.records import records_of
 from sources.http.requests import EVENTS_PATH, SEGMENT_PATHS, CollectorRequest, Read, Refused, read_request
 from sources.outcomes import Accepted
 
 SENT_AT_HEADER: Final = "X-Leadstream-Sent-At"  # ms UTC at the client; copied, for measuring latency
+LONG_BODY_BYTES: Final = 16_384
 OnEvent = Callable[[TrackedEvent, bytes], None]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -128,26 +129,26 @@ class Collector:
             return self._too_large()
         except TimeoutError:
             return answers.error(408, "timeout", "the body did not arrive in time")
-        read = read_request(self._request(request, body), self._settings, self._completion)
+        asked = self._request(request, body)
+        # What takes more than a few milliseconds runs beside the event loop, so that a big batch delays nobody else.
+        read, records = await asyncio.to_thread(self._read, asked) if len(body) > LONG_BODY_BYTES else self._read(asked)
         try:
-            response = await self._answer(request, read)
+            if records:
+                await self._producer.send(records)
         except BrokerUnavailableError as error:
-            self._metrics.count("leadstream_collector_events_total", _events(read), outcome="unacknowledged")
+            self._metrics.count("leadstream_collector_events_total", len(records), outcome="unacknowledged")
             return answers.unavailable(f"the broker did not confirm in time: {error}")
         self._metrics.observe("leadstream_collector_ack_seconds", asyncio.get_running_loop().time() - started)
-        return response
+        return self._answer(request, read)
 
-    async def _answer(self, request: web.Request, read: Read | Refused) -> web.Response:
-        seen_at = self._now_ms()
-        context = {"path": request.path}
-        if read.write_key_name:
-            context["write_key"] = read.write_key_name
+    def _read(self, asked: CollectorRequest) -> tuple[Read | Refused, list[OutgoingRecord]]:
+        read = read_request(asked, self._settings, self._completion)
+        return read, records_of(read, asked, self._settings)
+
+    def _answer(self, request: web.Request, read: Read | Refused) -> web.Response:
         if isinstance(read, Refused):
-            if read.kept is not None:
-                await self._producer.send([dead_letter(read.kept, self._settings, context, seen_at)])
             self._metrics.count("leadstream_collector_events_total", outcome=read.reason)
             return answers.refusal(read)
-        await self._producer.send(records_of(read.outcomes, self._settings, context, seen_at, _sent_at(request)))
         self._note(read)
         if request.path == EVENTS_PATH:
             explained = request.query.get("explain") in ("1", "true")
@@ -175,6 +176,7 @@ class Collector:
             user_agent=headers.get("User-Agent"),
             authorization=headers.get("Authorization"),
             query=request.query,
+            sent_at=headers.get(SENT_AT_HEADER),
         )
 
     def _too_large(self) -> web.Response:
@@ -216,14 +218,3 @@ def _route(request: web.Request) -> str:
     """The route, not the path: a label must not grow with what visitors ask for."""
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else "other"
-
-
-def _events(read: Read | Refused) -> int:
-    return len(read.outcomes) if isinstance(read, Read) else 1
-
-
-def _sent_at(request: web.Request) -> Headers:
-    said = request.headers.get(SENT_AT_HEADER, "")
-    if said.isascii() and said.isdigit() and len(said) <= 16:
-        return (("sent_at_ms", said.encode()),)
-    return ()

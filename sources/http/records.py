@@ -1,6 +1,5 @@
-"""Outcomes -> records for the log."""
+"""What was read -> records for the log."""
 
-from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -8,25 +7,31 @@ from schemas.codec import encode
 from schemas.records import DeadLetter
 from sources.base import OutgoingRecord
 from sources.config import CollectorSettings
-from sources.outcomes import Accepted, Outcome, Rejected
+from sources.http.requests import CollectorRequest, Read, Refused
+from sources.outcomes import Accepted, Rejected
 
 MAX_KEPT_BYTES: Final = 1_000_000  # a Kafka record holds 1 MiB; only odd numbers make a kept item longer than its body
-Headers = tuple[tuple[str, bytes], ...]
+SENT_AT: Final = "sent_at_ms"  # header of a record: the client's real time of sending, ms UTC
 
 
-def records_of(
-    outcomes: Sequence[Outcome], settings: CollectorSettings, context: dict[str, str], seen_at: int, headers: Headers
-) -> list[OutgoingRecord]:
-    """An event or a dead letter for each outcome, in order."""
+def records_of(read: Read | Refused, request: CollectorRequest, settings: CollectorSettings) -> list[OutgoingRecord]:
+    """An event or a dead letter for each item, in order; for a refused request the dead letter of its body, if kept."""
+    context = {"path": request.path}
+    if read.write_key_name:
+        context["write_key"] = read.write_key_name
+    if isinstance(read, Refused):
+        return [] if read.kept is None else [_dead_letter(read.kept, settings, context, request.received_at)]
+    said = request.sent_at or ""
+    headers = ((SENT_AT, said.encode()),) if said.isascii() and said.isdigit() and len(said) <= 16 else ()
     return [
         OutgoingRecord(settings.events_topic, outcome.key, encode("TrackedEvent", outcome.event), headers)
         if isinstance(outcome, Accepted)
-        else dead_letter(outcome, settings, context, seen_at)
-        for outcome in outcomes
+        else _dead_letter(outcome, settings, context, request.received_at)
+        for outcome in read.outcomes
     ]
 
 
-def dead_letter(
+def _dead_letter(
     rejected: Rejected, settings: CollectorSettings, context: dict[str, str], seen_at: int
 ) -> OutgoingRecord:
     """The same bytes refused for the same reason have the same id: a client that repeats them adds no new problem."""

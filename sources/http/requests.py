@@ -26,7 +26,9 @@ _STATUS: Final[Mapping[Reason, Literal[400, 413]]] = {"too_large": 413, "too_man
 
 @dataclass(frozen=True, slots=True)
 class CollectorRequest:
-    """`ip` is the client's, behind proxies too; `body` as received, packed or not; `received_at` is ms UTC."""
+    """`ip` is the client's, behind proxies too; `body` as received, packed or not; `received_at` is ms UTC; `sent_at` is the real time
+    at the client, if it said one in the header for measuring latency.
+    """
 
     path: str
     body: bytes
@@ -35,6 +37,7 @@ class CollectorRequest:
     user_agent: str | None = None
     authorization: str | None = field(default=None, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    sent_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,14 @@ async def test_gzip_with_its_header_is_read_the_same() -> None:
         assert len(running.producer.events) == 1
 
 
+async def test_a_big_batch_is_read_beside_the_event_loop() -> None:
+    async with running_collector() as running:
+        calls = [{**PAGE, "messageId": f"m{number}"} for number in range(2_500)]
+        status, body, _ = await post(running, "/v1/batch", {"batch": calls})
+        assert (status, body) == (200, {"success": True})
+        assert [event["event_id"] for event in running.producer.events] == [f"m{number}" for number in range(2_500)]
+
+
 @pytest.mark.parametrize("header", [{}, {"Content_Encoding": "gzip"}])
 async def test_a_gzip_bomb_gets_413_with_and_without_the_header(header: dict[str, str]) -> None:
     async with running_collector() as running:

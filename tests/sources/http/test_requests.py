@@ -159,12 +159,14 @@ CALLS = st.fixed_dictionaries(
 
 
 def check(path: str, body: bytes, settings: CollectorSettings) -> None:
-    result = read(body, path, settings)
+    request = CollectorRequest(path, body, NOW)
+    result = read_request(request, settings, COMPLETION)
+    records = records_of(result, request, settings)
     if isinstance(result, Read):
-        records = records_of(result.outcomes, settings, {"path": path}, NOW, ())
         assert len(records) == len(result.outcomes)
     else:
         assert result.status in (400, 401, 413)
+        assert len(records) == (result.kept is not None)
 
 
 @given(st.sampled_from(PATHS), CALLS | st.lists(CALLS | JSON, max_size=3) | JSON, st.sampled_from([OPEN, LOCKED]))
