@@ -7,6 +7,7 @@ from functools import lru_cache
 # Names of other trackers for acts that have one of our own.
 _ALIASES = {
     "page": "page_view",  # Segment
+    "screen": "screen_view",  # Segment
     "pv": "page_view",  # Snowplow
     "file_download": "download",  # GA4
     "form_submit": "form_submitted",  # GA4

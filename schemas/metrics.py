@@ -13,6 +13,7 @@ MetricName = Literal[
     "leadstream_collector_events_total",
     "leadstream_collector_requests_total",
     "leadstream_collector_ack_seconds",
+    "leadstream_collector_values_cut_total",
     "leadstream_worker_records_total",
 ]
 
@@ -36,6 +37,9 @@ METRICS: dict[MetricName, Metric] = {
     ),
     "leadstream_collector_ack_seconds": Metric(
         "histogram", "From the first byte of a request to the broker's acknowledgement.", (), SECONDS
+    ),
+    "leadstream_collector_values_cut_total": Metric(
+        "counter", "Properties and traits of accepted events that were shortened or left out as too long or too many."
     ),
     "leadstream_worker_records_total": Metric(
         "counter", "Records of the events topic that were folded, by outcome.", ("outcome",)

@@ -1,0 +1,220 @@
+"""The collector: HTTP in, acknowledged records out. 2xx means that the brokers hold every record of the request."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from importlib import resources
+from typing import Final
+
+from aiohttp import web
+
+from schemas.metrics import Metrics
+from schemas.records import TrackedEvent
+from sources.base import BrokerUnavailableError, EventProducer, OutgoingRecord
+from sources.client_address import client_ip
+from sources.completion import Completion
+from sources.config import CollectorSettings
+from sources.http import answers
+from sources.http.cors import Origins, answer_headers, preflight_headers
+from sources.http.records import records_of
+from sources.http.requests import EVENTS_PATH, SEGMENT_PATHS, CollectorRequest, Read, Refused, read_request
+from sources.outcomes import Accepted
+
+SENT_AT_HEADER: Final = "X-Leadstream-Sent-At"  # ms UTC at the client; copied, for measuring latency
+LONG_BODY_BYTES: Final = 16_384
+OnEvent = Callable[[TrackedEvent, bytes], None]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Collector:
+    """Routes and their handlers. `explain` says which rules an event fits, `on_event` hears of every acknowledged
+    event, `metrics_page` gives the text of /metrics.
+    """
+
+    def __init__(
+        self,
+        settings: CollectorSettings,
+        producer: EventProducer,
+        *,
+        now_ms: Callable[[], int],
+        metrics: Metrics,
+        metrics_page: Callable[[], bytes],
+        explain: answers.Explain | None = None,
+        on_event: OnEvent | None = None,
+    ) -> None:
+        self._settings = settings
+        self._producer = producer
+        self._now_ms = now_ms
+        self._metrics = metrics
+        self._metrics_page = metrics_page
+        self._explain = explain
+        self._on_event = on_event
+        self._completion = Completion(settings.secret)
+        self._origins = Origins(settings.origins, allow_loopback=settings.allow_loopback_origins)
+        self._proxies = settings.proxy_networks()
+        self._tracker = resources.files("sources.http").joinpath("static", "t.js").read_bytes()
+        self._in_flight = 0
+        self._draining = False
+
+    def app(self) -> web.Application:
+        """To be run by `sources.http.server`, which leaves bodies packed: this code bounds their unpacking itself."""
+        app = web.Application(
+            middlewares=[self._count, self._check_origin, self._bound],
+            client_max_size=self._settings.limits.body_bytes,
+        )
+        for path in (*SEGMENT_PATHS, EVENTS_PATH):
+            app.router.add_post(path, self._receive)
+        app.router.add_get("/t.js", self._serve_tracker)
+        app.router.add_get("/health", self._health)
+        app.router.add_get("/livez", self._livez)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._serve_metrics)
+        return app
+
+    def drain(self) -> None:
+        """From now on /readyz fails; requests are still served."""
+        self._draining = True
+
+    # Middlewares, outermost first. aiohttp passes the second argument by the name `handler`.
+
+    @web.middleware
+    async def _count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        status = 500
+        try:
+            response = await handler(request)
+            status = response.status
+        except web.HTTPException as error:
+            status = error.status
+            raise
+        finally:
+            self._metrics.count("leadstream_collector_requests_total", route=_route(request), status=str(status))
+        return response
+
+    @web.middleware
+    async def _check_origin(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        origin = request.headers.get("Origin")
+        if origin is None or request.path not in _RECEIVING:
+            return await handler(request)
+        if not self._origins.allows(origin, request.host):
+            response: web.StreamResponse = answers.error(403, "origin", self._origins.refused(origin))
+            response.headers["Vary"] = "Origin"
+            return response
+        if request.method == "OPTIONS":
+            response = web.Response(status=204, headers=preflight_headers(request.headers))
+        else:
+            response = await handler(request)
+        response.headers.update(answer_headers(origin))
+        response.headers["Vary"] = "Origin"
+        return response
+
+    @web.middleware
+    async def _bound(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path not in _RECEIVING:
+            return await handler(request)
+        if self._in_flight >= self._settings.limits.requests_in_flight:
+            return answers.unavailable("too many requests wait for the broker")
+        self._in_flight += 1
+        try:
+            return await handler(request)
+        finally:
+            self._in_flight -= 1
+
+    # Events in
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        started = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(self._settings.limits.read_seconds):
+                body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return self._too_large()
+        except TimeoutError:
+            return answers.error(408, "timeout", "the body did not arrive in time")
+        asked = self._request(request, body)
+        # What takes more than a few milliseconds runs beside the event loop, so that a big batch delays nobody else.
+        read, records = await asyncio.to_thread(self._read, asked) if len(body) > LONG_BODY_BYTES else self._read(asked)
+        try:
+            if records:
+                await self._producer.send(records)
+        except BrokerUnavailableError as error:
+            self._metrics.count("leadstream_collector_events_total", len(records), outcome="unacknowledged")
+            return answers.unavailable(f"the broker did not confirm in time: {error}")
+        self._metrics.observe("leadstream_collector_ack_seconds", asyncio.get_running_loop().time() - started)
+        return self._answer(request, read)
+
+    def _read(self, asked: CollectorRequest) -> tuple[Read | Refused, list[OutgoingRecord]]:
+        read = read_request(asked, self._settings, self._completion)
+        return read, records_of(read, asked, self._settings)
+
+    def _answer(self, request: web.Request, read: Read | Refused) -> web.Response:
+        if isinstance(read, Refused):
+            self._metrics.count("leadstream_collector_events_total", outcome=read.reason)
+            return answers.refusal(read)
+        self._note(read)
+        if request.path == EVENTS_PATH:
+            explained = request.query.get("explain") in ("1", "true")
+            return answers.events_answer(read.outcomes, self._explain, explained=explained)
+        return answers.segment_answer(read.outcomes)
+
+    def _note(self, read: Read) -> None:
+        for outcome in read.outcomes:
+            if not isinstance(outcome, Accepted):
+                self._metrics.count("leadstream_collector_events_total", outcome=outcome.reason)
+                continue
+            self._metrics.count("leadstream_collector_events_total", outcome="accepted")
+            if outcome.cut:
+                self._metrics.count("leadstream_collector_values_cut_total", outcome.cut)
+            if self._on_event is not None:
+                self._on_event(outcome.event, outcome.key)
+
+    def _request(self, request: web.Request, body: bytes) -> CollectorRequest:
+        headers = request.headers
+        return CollectorRequest(
+            path=request.path,
+            body=body,
+            received_at=self._now_ms(),
+            ip=client_ip(request.remote, headers.get("X-Forwarded-For"), self._proxies),
+            user_agent=headers.get("User-Agent"),
+            authorization=headers.get("Authorization"),
+            query=request.query,
+            sent_at=headers.get(SENT_AT_HEADER),
+        )
+
+    def _too_large(self) -> web.Response:
+        self._metrics.count("leadstream_collector_events_total", outcome="too_large")
+        limit = f"{self._settings.limits.body_bytes:,}"
+        return answers.error(413, "too_large", f"the body has more than {limit} bytes; send smaller batches")
+
+    # The rest
+
+    async def _serve_tracker(self, _request: web.Request) -> web.Response:
+        headers = {"Cache-Control": "public, max-age=3600", "Cross-Origin-Resource-Policy": "cross-origin"}
+        return web.Response(body=self._tracker, content_type="text/javascript", charset="utf-8", headers=headers)
+
+    def _state(self) -> str:
+        if self._draining:
+            return "draining"
+        return "ok" if self._producer.ready() else "broker_away"
+
+    async def _health(self, _request: web.Request) -> web.Response:
+        return answers.answer({"status": self._state()})
+
+    async def _livez(self, _request: web.Request) -> web.Response:
+        return answers.answer({"status": "ok"})
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        state = self._state()
+        return answers.answer({"status": state}, status=200 if state == "ok" else 503)
+
+    async def _serve_metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(
+            body=self._metrics_page(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        )
+
+
+_RECEIVING: Final = frozenset((*SEGMENT_PATHS, EVENTS_PATH))
+
+
+def _route(request: web.Request) -> str:
+    """The route, not the path: a label must not grow with what visitors ask for."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "other"

@@ -1,0 +1,50 @@
+"""Runs the collector on a port, and ends it without dropping a request."""
+
+import asyncio
+
+from aiohttp import web
+
+from sources.http.app import Collector
+
+
+class CollectorServer:
+    """`port` 0 takes a free one; the real one is `port` after `start`.
+
+    Raises:
+        OSError: from `start`, if the port is in use.
+    """
+
+    def __init__(self, collector: Collector, *, host: str = "127.0.0.1", port: int = 8080) -> None:
+        self._collector = collector
+        self._host = host
+        self.port = port
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, app: web.Application | None = None) -> None:
+        """`app`: the collector's, to which the caller may have added pages of its own."""
+        runner = web.AppRunner(
+            app or self._collector.app(),
+            access_log=None,  # paths and addresses are personal data; the metrics count requests
+            auto_decompress=False,  # unpacked, bounded, by sources.http.body
+            shutdown_timeout=10.0,
+        )
+        await runner.setup()
+        site = web.TCPSite(runner, self._host, self.port)
+        try:
+            await site.start()
+        except OSError:
+            await runner.cleanup()
+            raise
+        self.port = runner.addresses[0][1]
+        self._runner = runner
+
+    async def stop(self, *, drain_seconds: float = 0.0) -> None:
+        """Readiness fails for `drain_seconds`, so that a load balancer turns away; then the port is closed and the
+        requests in flight are finished, for at most 10 s.
+        """
+        self._collector.drain()
+        if drain_seconds:
+            await asyncio.sleep(drain_seconds)
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None

@@ -1,0 +1,135 @@
+"""Records to Kafka, acknowledged by all in-sync replicas, or an error within the deadline."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import stamina
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
+
+from schemas.keys import partition_of
+from sources.base import BrokerUnavailableError, OutgoingRecord
+
+log = logging.getLogger(__name__)
+
+LINGER_MS: Final = 2  # requests that arrive together share a batch; adds little to a round trip
+MAX_BATCH_BYTES: Final = 131_072
+MAX_RECORD_BYTES: Final = 1_048_576  # Kafka's default for a topic
+
+
+class KafkaEventProducer:
+    """`partitions` gives the partition count of each topic whose keys have a fixed home; of other topics the client
+    chooses. `connection` holds further arguments of `AIOKafkaProducer`, such as TLS and SASL.
+
+    Not idempotent on purpose: the embedded broker cannot, and the fold counts an event id once.
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        partitions: Mapping[str, int],
+        *,
+        now_ms: Callable[[], int],
+        deadline_seconds: float = 5.0,
+        connection: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._servers = bootstrap_servers
+        self._partitions = dict(partitions)
+        self._now_ms = now_ms
+        self._deadline_seconds = deadline_seconds
+        self._connection = dict(connection or {})
+        self._producer: AIOKafkaProducer | None = None
+        self._connecting: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Return at once; the brokers may come later. Until then `send` fails and `ready` is false."""
+        self._connecting = asyncio.create_task(self._connect(), name="connect to Kafka")
+
+    async def stop(self) -> None:
+        """Send what waits and close the connections."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
+        if self._producer is not None:
+            await self._producer.stop()
+            self._producer = None
+
+    def ready(self) -> bool:
+        return self._producer is not None
+
+    async def send(self, records: Sequence[OutgoingRecord]) -> None:
+        """Raises:
+        BrokerUnavailableError: not all were acknowledged within the deadline; says why.
+        """
+        producer = self._producer
+        if producer is None:
+            raise BrokerUnavailableError(f"no broker at {self._servers} has answered yet")
+        acknowledgements: list[asyncio.Future[Any]] = []
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                for record in records:
+                    acknowledgements.append(await self._hand_over(producer, record))  # noqa: PERF401  # kept on an error
+                await asyncio.gather(*acknowledgements)
+        except TimeoutError as error:
+            raise BrokerUnavailableError(f"no acknowledgement within {self._deadline_seconds:g} s") from error
+        except KafkaError as error:
+            raise BrokerUnavailableError(_advice(error)) from error
+        except AssertionError as error:  # how aiokafka says that there is no such partition
+            raise BrokerUnavailableError(f"{error}: compare the topics with: leadstream topics check") from error
+        finally:
+            for acknowledgement in acknowledgements:
+                acknowledgement.add_done_callback(_retrieve)
+
+    async def _hand_over(self, producer: AIOKafkaProducer, record: OutgoingRecord) -> asyncio.Future[Any]:
+        count = self._partitions.get(record.topic)
+        future: asyncio.Future[Any] = await producer.send(
+            record.topic,
+            value=record.value,
+            key=record.key,
+            partition=None if count is None else partition_of(record.key, count),
+            timestamp_ms=self._now_ms(),
+            headers=list(record.headers),
+        )
+        return future
+
+    async def _connect(self) -> None:
+        async for attempt in stamina.retry_context(
+            on=(KafkaError, OSError), attempts=None, timeout=None, wait_initial=0.2, wait_max=5.0
+        ):
+            with attempt:
+                await self._connect_once()
+
+    async def _connect_once(self) -> None:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._servers,
+            client_id="leadstream-collector",
+            acks="all",
+            linger_ms=LINGER_MS,
+            max_batch_size=MAX_BATCH_BYTES,
+            max_request_size=MAX_RECORD_BYTES,
+            request_timeout_ms=int(self._deadline_seconds * 1000),  # a batch that waited so long is given up
+            **self._connection,
+        )
+        try:
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
+        self._producer = producer
+        log.info("connected to Kafka at %s", self._servers)
+
+
+def _advice(error: KafkaError) -> str:
+    if isinstance(error, UnknownTopicOrPartitionError):
+        return f"{error!r}: create the topics with: leadstream topics ensure"
+    if isinstance(error, MessageSizeTooLargeError):
+        return f"{error!r}: set max.message.bytes of the topic to {MAX_RECORD_BYTES} or more"
+    return repr(error)
+
+
+def _retrieve(acknowledgement: asyncio.Future[Any]) -> None:
+    """An error that nobody waits for any more was reported with the first one."""
+    if not acknowledgement.cancelled():
+        acknowledgement.exception()

@@ -1,0 +1,89 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from schemas.codec import decode, encode
+from sources.completion import Completion
+from sources.outcomes import Accepted, Arrival, Outcome, Rejected
+from sources.own_events import read_own_event
+from tests.sources.test_values import JSON
+
+NOW = 1_772_442_000_000
+COMPLETION = Completion(b"secret", new_event_id=lambda: "made-here")
+ARRIVAL = Arrival(received_at=NOW, ip="203.0.113.7", write_key_name="server")
+
+
+def read(item: object) -> Outcome:
+    return read_own_event(item, ARRIVAL, COMPLETION)
+
+
+def accepted(item: dict[str, Any]) -> Accepted:
+    outcome = read({"type": "page_view", "anonymous_id": "a1", **item})
+    assert isinstance(outcome, Accepted), outcome
+    return outcome
+
+
+def test_two_fields_are_enough() -> None:
+    event = accepted({}).event
+    assert event["event_id"] == "made-here"
+    assert (event["occurred_at"], event["received_at"]) == (NOW, NOW)
+    assert event["source"] == {"library": None, "version": None, "key": "server"}
+    assert event["ip"] == "203.0.113.0"
+
+
+def test_a_full_event_passes_and_what_the_receiver_decides_is_overwritten() -> None:
+    outcome = accepted(
+        {
+            "event_id": "e1",
+            "type": "Form Submitted",
+            "occurred_at": NOW - 10,
+            "received_at": 5,
+            "url": "https://a.example/?utm_source=X",
+            "traits": {"email": "a@gmail.com", "crm_id": "7"},
+            "email_kind": "business",
+            "phone_kind": "valid",
+            "flags": {"late": True},
+            "source": {"library": "import", "key": "somebody else"},
+        }
+    )
+    event = outcome.event
+    assert (event["event_id"], event["type"], event["received_at"]) == ("e1", "form_submitted", NOW)
+    assert (event["email_kind"], event["phone_kind"], event["traits"]) == ("free", None, {"email": "a@gmail.com"})
+    assert event["flags"] == {"bot": False, "late": False, "clamped": False}
+    assert event["source"] == {"library": "import", "version": None, "key": "server"}
+    assert event["campaign"] is not None
+    assert event["campaign"]["source"] == "x"
+    assert decode(encode("TrackedEvent", event))[1] == event
+
+
+def test_one_event_does_not_change_the_defaults_of_the_next() -> None:
+    assert accepted({"flags": {"bot": True}}).event["flags"]["bot"]
+    late = accepted({"occurred_at": 0})
+    assert late.event["flags"]["late"]
+    assert accepted({}).event["flags"] == {"bot": False, "late": False, "clamped": False}
+
+
+@pytest.mark.parametrize(
+    ("item", "reason", "detail"),
+    [
+        ({"anonymous_id": "a"}, "bad_event", "'type' is missing"),
+        ({"type": "x", "anonymous_id": "a", "anonymousId": "b"}, "bad_event", "unknown field 'anonymousId'"),
+        ({"type": "x", "anonymous_id": "a", "occurred_at": "now"}, "bad_event", "occurred_at"),
+        ({"type": "??", "anonymous_id": "a"}, "bad_event", "type: it must name"),
+        ({"type": "x"}, "no_lead_key", "no anonymous id"),
+        ({"type": "x", "anonymous_id": "null"}, "no_lead_key", "no anonymous id"),
+        ({"type": "x", "anonymous_id": "a", "properties": {"a": float("inf")}}, "bad_json", "properties.a"),
+        ({"type": "x", "anonymous_id": "a", "properties": {"a": {"b": 1}}}, "bad_event", "properties"),
+        ([1], "bad_event", "expected a JSON object"),
+    ],
+)
+def test_what_breaks_the_contract_is_rejected_with_the_field(item: object, reason: str, detail: str) -> None:
+    outcome = read(item)
+    assert isinstance(outcome, Rejected)
+    assert (outcome.reason, detail in outcome.detail) == (reason, True), outcome.detail
+
+
+@given(JSON)
+def test_no_json_breaks_it(item: object) -> None:
+    assert isinstance(read(item), Accepted | Rejected)

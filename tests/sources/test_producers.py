@@ -1,0 +1,261 @@
+"""The contract of an `EventProducer`: the fake of the other tests and the real one on both brokers."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from schemas.keys import partition_of
+from sources.base import BrokerUnavailableError, EventProducer, OutgoingRecord
+from sources.kafka_producer import KafkaEventProducer
+from streams.embedded.broker import EmbeddedBroker
+from streams.embedded.process import free_port
+from tests.brokers import Broker, require_apache
+from tests.eventually import eventually
+from tests.kafka.apache import ApacheKafka
+from tests.sources.fakes import MemoryProducer
+
+NOW = 1_772_442_000_000
+PARTITIONS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    producer: EventProducer
+    topic: str
+    stored: Callable[[], Awaitable[list[Stored]]]
+
+
+@asynccontextmanager
+async def kafka_producer(servers: str, topic: str, deadline_seconds: float = 5.0) -> AsyncIterator[KafkaEventProducer]:
+    producer = KafkaEventProducer(servers, {topic: PARTITIONS}, now_ms=lambda: NOW, deadline_seconds=deadline_seconds)
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+async def create_topic(servers: str, topic: str, partitions: int = PARTITIONS) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(topic, num_partitions=partitions, replication_factor=1)])
+    finally:
+        await admin.close()
+
+
+async def consume(servers: str, topic: str) -> list[ConsumerRecord]:
+    """Every record of the topic, by partition and offset."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest", enable_auto_commit=False)
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        records: list[ConsumerRecord] = []
+        while batch := await consumer.getmany(timeout_ms=500):
+            records.extend(record for found in batch.values() for record in found)
+        return records
+    finally:
+        await consumer.stop()
+
+
+@pytest.fixture
+async def memory_case() -> Case:
+    producer = MemoryProducer()
+
+    async def stored() -> list[Stored]:
+        return [Stored(record.key, record.value, record.headers) for record in producer.records]
+
+    return Case(producer, "events", stored)
+
+
+@pytest.fixture
+async def kafka_case(broker: Broker, prefix: str) -> AsyncIterator[Case]:
+    topic = prefix + "events"
+    await create_topic(broker.bootstrap_servers, topic)
+
+    async def stored() -> list[Stored]:
+        records = await consume(broker.bootstrap_servers, topic)
+        return [Stored(record.key, record.value, tuple(record.headers)) for record in records]
+
+    async with kafka_producer(broker.bootstrap_servers, topic) as producer:
+        await eventually(producer.ready)
+        yield Case(producer, topic, stored)
+
+
+async def check_every_record_is_stored_once_with_its_headers(case: Case) -> None:
+    headers = (("sent_at_ms", b"5"),)
+    records = [OutgoingRecord(case.topic, f"1lead{n}".encode(), f"value {n}".encode(), headers) for n in range(50)]
+    await asyncio.gather(case.producer.send(records[:20]), case.producer.send(records[20:]))
+    expected = [Stored(record.key, record.value, headers) for record in records]
+    assert sorted(await case.stored(), key=repr) == sorted(expected, key=repr)
+
+
+async def check_one_key_keeps_its_order(case: Case) -> None:
+    for number in range(10):
+        await case.producer.send([OutgoingRecord(case.topic, b"1a", str(number).encode())])
+    assert [record.value for record in await case.stored()] == [str(number).encode() for number in range(10)]
+
+
+async def check_nothing_to_send_is_fine(case: Case) -> None:
+    await case.producer.send([])
+    assert await case.stored() == []
+
+
+CHECKS = [
+    check_every_record_is_stored_once_with_its_headers,
+    check_one_key_keeps_its_order,
+    check_nothing_to_send_is_fine,
+]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+async def test_the_fake_keeps_the_contract(check: Callable[[Case], Awaitable[None]], memory_case: Case) -> None:
+    await check(memory_case)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+async def test_the_kafka_producer_keeps_the_contract(
+    check: Callable[[Case], Awaitable[None]], kafka_case: Case
+) -> None:
+    await check(kafka_case)
+
+
+async def test_the_fake_refuses_while_its_broker_is_away_and_then_goes_on() -> None:
+    producer = MemoryProducer()
+    producer.away = True
+    with pytest.raises(BrokerUnavailableError):
+        await producer.send([OutgoingRecord("events", b"1a", b"x")])
+    assert not producer.ready()
+    producer.away = False
+    await producer.send([OutgoingRecord("events", b"1a", b"x")])
+    assert len(producer.records) == 1
+
+
+async def test_partition_and_time_are_ours(broker: Broker, prefix: str) -> None:
+    topic = prefix + "events"
+    await create_topic(broker.bootstrap_servers, topic)
+    async with kafka_producer(broker.bootstrap_servers, topic) as producer:
+        await eventually(producer.ready)
+        keys = [f"1lead{number}".encode() for number in range(30)]
+        await producer.send([OutgoingRecord(topic, key, b"x") for key in keys])
+    records = await consume(broker.bootstrap_servers, topic)
+    assert {record.key: record.partition for record in records} == {key: partition_of(key, PARTITIONS) for key in keys}
+    assert {record.timestamp for record in records} == {NOW}
+
+
+async def test_the_greatest_dead_letter_fits(broker: Broker, prefix: str) -> None:
+    topic = prefix + "events"
+    await create_topic(broker.bootstrap_servers, topic)
+    async with kafka_producer(broker.bootstrap_servers, topic) as producer:
+        await eventually(producer.ready)
+        await producer.send([OutgoingRecord(topic, b"1a", bytes(1_010_000))])
+    assert [len(record.value) for record in await consume(broker.bootstrap_servers, topic)] == [1_010_000]
+
+
+async def test_a_topic_with_fewer_partitions_than_configured_names_the_check(broker: Broker, prefix: str) -> None:
+    topic = prefix + "events"
+    await create_topic(broker.bootstrap_servers, topic, partitions=1)
+    keys = [f"1lead{number}".encode() for number in range(10)]
+    async with kafka_producer(broker.bootstrap_servers, topic) as producer:
+        await eventually(producer.ready)
+        with pytest.raises(BrokerUnavailableError, match="leadstream topics check"):
+            await producer.send([OutgoingRecord(topic, key, b"x") for key in keys])
+
+
+async def test_a_missing_topic_is_an_error_in_time(broker: Broker, prefix: str) -> None:
+    if broker.kind == "embedded":
+        pytest.skip("the embedded broker creates missing topics by itself; tested on Apache Kafka")
+    async with kafka_producer(broker.bootstrap_servers, prefix + "none", deadline_seconds=1.0) as producer:
+        await eventually(producer.ready)
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(BrokerUnavailableError):
+            await producer.send([OutgoingRecord(prefix + "none", b"1a", b"x")])
+        assert asyncio.get_running_loop().time() - started < 4
+
+
+async def test_a_broker_that_is_not_there_at_the_start_is_an_error_at_once() -> None:
+    async with kafka_producer(f"127.0.0.1:{free_port()}", "events") as producer:
+        assert not producer.ready()
+        with pytest.raises(BrokerUnavailableError, match="has answered yet"):
+            await producer.send([OutgoingRecord("events", b"1a", b"x")])
+
+
+async def test_a_broker_that_hangs_at_the_start_is_used_when_it_answers() -> None:
+    async with EmbeddedBroker.start() as broker:
+        await create_topic(broker.bootstrap_servers, "events")
+        broker.child.send(signal.SIGSTOP)
+        try:
+            async with kafka_producer(broker.bootstrap_servers, "events", deadline_seconds=0.5) as producer:
+                with pytest.raises(BrokerUnavailableError):
+                    await producer.send([OutgoingRecord("events", b"1a", b"x")])
+                broker.child.send(signal.SIGCONT)
+                await eventually(producer.ready)
+                await producer.send([OutgoingRecord("events", b"1a", b"x")])
+        finally:
+            broker.child.send(signal.SIGCONT)
+        assert len(await consume(broker.bootstrap_servers, "events")) == 1
+
+
+async def test_a_broker_that_hangs_in_the_middle_is_an_error_within_the_deadline_and_then_used_again() -> None:
+    async with EmbeddedBroker.start() as broker:
+        await create_topic(broker.bootstrap_servers, "events")
+        async with kafka_producer(broker.bootstrap_servers, "events", deadline_seconds=0.5) as producer:
+            await eventually(producer.ready)
+            await producer.send([OutgoingRecord("events", b"1a", b"before")])
+            broker.child.send(signal.SIGSTOP)
+            try:
+                started = asyncio.get_running_loop().time()
+                with pytest.raises(BrokerUnavailableError, match=r"0\.5 s"):
+                    await producer.send([OutgoingRecord("events", b"1a", b"during")])
+                assert asyncio.get_running_loop().time() - started < 3
+            finally:
+                broker.child.send(signal.SIGCONT)
+
+            await eventually(lambda: sent(producer, b"after"))
+        values = [record.value for record in await consume(broker.bootstrap_servers, "events")]
+        assert values[0] == b"before"
+        assert b"after" in values
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+async def test_a_broker_that_is_killed_and_comes_back_is_used_again() -> None:
+    require_apache()
+    async with ApacheKafka.start() as kafka:
+        await create_topic(kafka.bootstrap_servers, "events")
+        kafka.kill()
+        async with kafka_producer(kafka.bootstrap_servers, "events", deadline_seconds=1.0) as producer:
+            with pytest.raises(BrokerUnavailableError):
+                await producer.send([OutgoingRecord("events", b"1a", b"away at the start")])
+            await kafka.boot()
+            await eventually(lambda: sent(producer, b"one"), seconds=30)
+            kafka.kill()
+            with pytest.raises(BrokerUnavailableError):
+                await producer.send([OutgoingRecord("events", b"1a", b"away in the middle")])
+            await kafka.boot()
+            await eventually(lambda: sent(producer, b"two"), seconds=30)
+        values = [record.value for record in await consume(kafka.bootstrap_servers, "events")]
+        assert {b"one", b"two"} <= set(values), "what was acknowledged is there"
+
+
+async def sent(producer: KafkaEventProducer, value: bytes) -> bool:
+    try:
+        await producer.send([OutgoingRecord("events", b"1a", value)])
+    except BrokerUnavailableError:
+        return False
+    return True
