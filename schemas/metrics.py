@@ -97,7 +97,7 @@ METRICS: dict[MetricName, Metric] = {
         "counter", "Transitions for which the model names somebody to tell, by the stage moved to.", ("to_stage",)
     ),
     "leadstream_leads_flaps_total": Metric(
-        "counter", "Leads that fell back within a day to the stage they had left upwards.", ("from_stage", "to_stage")
+        "counter", "Leads that fell, within a day, out of a stage they had just risen to.", ("from_stage", "to_stage")
     ),
 }
 

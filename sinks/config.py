@@ -1,8 +1,7 @@
 """Frozen settings, one class per sink. No secret shows in a `repr`."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from zoneinfo import ZoneInfo
+from datetime import UTC, tzinfo
 
 SHOWN_TRAITS = (
     "name",
@@ -41,10 +40,6 @@ class WebhookSettings:
 
 @dataclass(frozen=True, slots=True)
 class AlertsSettings:
-    """`channels`: name -> apprise URL. `fallback_to_terminal`: a channel without settings is the terminal."""
-
-    redis_url: str = field(repr=False)
-    channels: Mapping[str, str] = field(default_factory=dict, repr=False)
-    fallback_to_terminal: bool = False
+    redis_url: str = field(repr=False)  # may hold a password
     shown_traits: tuple[str, ...] = SHOWN_TRAITS  # personal fields that may leave in an alert
-    timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    timezone: tzinfo = UTC  # of the times in a text
