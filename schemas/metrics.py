@@ -15,6 +15,20 @@ MetricName = Literal[
     "leadstream_collector_ack_seconds",
     "leadstream_collector_values_cut_total",
     "leadstream_worker_records_total",
+    "leadstream_sink_records_total",
+    "leadstream_sink_dead_letters_total",
+    "leadstream_sink_retries_total",
+    "leadstream_sink_restarts_from_beginning_total",
+    "leadstream_sink_circuit_open",
+    "leadstream_sink_lag_records",
+    "leadstream_sink_last_success_timestamp_seconds",
+    "leadstream_sink_attempt_seconds",
+    "leadstream_sink_delay_seconds",
+    "leadstream_alerts_decided_total",
+    "leadstream_alerts_digests_total",
+    "leadstream_leads_transitions_total",
+    "leadstream_leads_alerts_total",
+    "leadstream_leads_flaps_total",
 ]
 
 
@@ -43,6 +57,51 @@ METRICS: dict[MetricName, Metric] = {
     ),
     "leadstream_worker_records_total": Metric(
         "counter", "Records of the events topic that were folded, by outcome.", ("outcome",)
+    ),
+    "leadstream_sink_records_total": Metric(
+        "counter", "Records that a sink is done with, by outcome: delivered or dead_lettered.", ("sink", "outcome")
+    ),
+    "leadstream_sink_dead_letters_total": Metric(
+        "counter", "Dead letters that a sink wrote, by reason.", ("sink", "reason")
+    ),
+    "leadstream_sink_retries_total": Metric(
+        "counter", "Attempts after which the destination asked to come again later.", ("sink",)
+    ),
+    "leadstream_sink_restarts_from_beginning_total": Metric(
+        "counter",
+        "Times the destination came back empty, so that the topics were read again from the start.",
+        ("sink",),
+    ),
+    "leadstream_sink_circuit_open": Metric(
+        "gauge", "1 while nothing but a probe is sent, because attempt after attempt failed.", ("sink",)
+    ),
+    "leadstream_sink_lag_records": Metric(
+        "gauge", "Records of the topics that have not yet taken effect at the destination.", ("sink",)
+    ),
+    "leadstream_sink_last_success_timestamp_seconds": Metric(
+        "gauge", "When the destination last confirmed a delivery, as Unix time.", ("sink",)
+    ),
+    "leadstream_sink_attempt_seconds": Metric(
+        "histogram", "Time of one attempt to deliver a batch, whatever came of it.", ("sink",), SECONDS
+    ),
+    "leadstream_sink_delay_seconds": Metric(
+        "histogram",
+        "From the time of a record on its topic to its confirmed effect.",
+        ("sink",),
+        (*SECONDS, 60, 600, 3600),
+    ),
+    "leadstream_alerts_decided_total": Metric(
+        "counter", "Alerts per channel, by what was decided: sent, quiet or digest.", ("channel", "decision")
+    ),
+    "leadstream_alerts_digests_total": Metric("counter", "Digests of alerts over budget that were sent.", ("channel",)),
+    "leadstream_leads_transitions_total": Metric(
+        "counter", "Stage transitions; may repeat after a crash.", ("from_stage", "to_stage", "direction", "cause")
+    ),
+    "leadstream_leads_alerts_total": Metric(
+        "counter", "Transitions for which the model names somebody to tell, by the stage moved to.", ("to_stage",)
+    ),
+    "leadstream_leads_flaps_total": Metric(
+        "counter", "Leads that fell, within a day, out of a stage they had just risen to.", ("from_stage", "to_stage")
     ),
 }
 

@@ -1,0 +1,210 @@
+"""One sink as a process: a plain Kafka consumer in a group of its own, `streams/delivery.py`, and an orderly end."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import stamina.instrumentation
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from schemas.codec import encode
+from schemas.metrics import Metrics
+from schemas.records import DeadLetter
+from sinks.base import Input, Sink
+from streams.delivery import Deliverer, Place, Record, SinkStatus
+
+log = logging.getLogger(__name__)
+
+POLL_MS = 200
+LAG_SECONDS = 5.0
+GRACE_SECONDS = 10.0  # for the attempt that runs when the stop comes
+NEVER_MS = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class SinkRun:
+    """What a sink process is told. `kafka`: keyword arguments of every aiokafka client (servers, TLS, SASL)."""
+
+    name: str
+    topics: Mapping[str, Input]
+    dead_letters: str
+    kafka: Mapping[str, Any] = field(repr=False)  # may hold a password
+    group: str = ""  # empty: leadstream.sink.<name>
+    session_timeout_ms: int = 10_000
+    batch_records: int = 200
+
+    @property
+    def group_id(self) -> str:
+        return self.group or f"leadstream.sink.{self.name}"
+
+
+async def run_sink(
+    run: SinkRun,
+    sink: Sink,
+    *,
+    metrics: Metrics,
+    now_ms: Callable[[], int],
+    stop: asyncio.Event,
+    status: SinkStatus | None = None,
+    from_beginning: bool = False,
+) -> None:
+    """Deliver until `stop` is set; then the running attempt ends, what took effect is committed, the group is left.
+
+    `from_beginning` reads every partition again from its first record, once: how a read model is rebuilt.
+
+    Raises:
+        KafkaError: Kafka cannot be reached at the start, or a dead letter or commit failed.
+        TooManyDeadLettersError: see `streams/delivery.py`.
+    """
+    stamina.instrumentation.set_on_retry_hooks([])  # delivery counts and logs each retry itself
+    status = status or SinkStatus()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(sink.close)
+        await sink.open()
+        producer = AIOKafkaProducer(**run.kafka, acks="all", compression_type="gzip", max_request_size=2 << 20)
+        stack.push_async_callback(producer.stop)
+        await producer.start()
+        consumer = _consumer(run)
+        stack.push_async_callback(consumer.stop)
+        await consumer.start()
+        kafka = _KafkaLog(run, consumer, producer)
+        deliverer = Deliverer(run.name, sink, kafka, run.topics, metrics=metrics, now_ms=now_ms, status=status)
+        loop = _Loop(run, consumer, deliverer, status, stop, from_beginning=from_beginning)
+        consumer.subscribe(list(run.topics), listener=loop)
+        watch = asyncio.create_task(_watch_lag(run.name, consumer, loop, status, metrics))
+        stack.push_async_callback(_cancelled, watch)
+        await loop.run()
+
+
+def _consumer(run: SinkRun) -> Any:
+    return AIOKafkaConsumer(
+        **run.kafka,
+        group_id=run.group_id,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=run.session_timeout_ms,
+        heartbeat_interval_ms=run.session_timeout_ms // 3,
+        # While the destination is away nothing is fetched, for hours if need be; heartbeats go on beside it.
+        max_poll_interval_ms=NEVER_MS,
+        rebalance_timeout_ms=60_000,
+        client_id=f"leadstream-sink-{run.name}",
+    )
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+class _KafkaLog:
+    """`streams.delivery.Log` by aiokafka."""
+
+    def __init__(self, run: SinkRun, consumer: Any, producer: Any) -> None:
+        self._run = run
+        self._consumer = consumer
+        self._producer = producer
+
+    async def write_dead_letter(self, letter: DeadLetter) -> None:
+        key = letter["id"].encode()
+        await self._producer.send_and_wait(self._run.dead_letters, encode("DeadLetter", letter), key=key)
+
+    async def commit(self, ends: Mapping[Place, int]) -> None:
+        try:
+            await self._consumer.commit({TopicPartition(*place): end for place, end in ends.items()})
+        except (CommitFailedError, IllegalStateError) as error:
+            # The partitions went to another process, which delivers these records again.
+            log.warning("sink %s: not committed: %s", self._run.name, type(error).__name__)
+
+    async def rewind(self, places: frozenset[Place]) -> None:
+        partitions = [TopicPartition(*place) for place in places]
+        beginnings = await self._consumer.beginning_offsets(partitions)
+        await self.commit({(each.topic, each.partition): offset for each, offset in beginnings.items()})
+        for partition, offset in beginnings.items():
+            self._consumer.seek(partition, offset)
+
+
+class _Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Fetch, deliver, again. A batch in flight is given up when its partitions are taken away."""
+
+    def __init__(
+        self,
+        run: SinkRun,
+        consumer: Any,
+        deliverer: Deliverer,
+        status: SinkStatus,
+        stop: asyncio.Event,
+        *,
+        from_beginning: bool,
+    ) -> None:
+        self._run = run
+        self._consumer = consumer
+        self._deliverer = deliverer
+        self._status = status
+        self._stop = stop
+        self._from_beginning = from_beginning
+        self._rewound: set[TopicPartition] = set()
+        self._task: asyncio.Task[None] | None = None
+        self.in_flight: dict[Place, int] = {}
+
+    async def run(self) -> None:
+        stopped = asyncio.create_task(self._stop.wait())
+        try:
+            while not self._stop.is_set():
+                fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=self._run.batch_records)
+                if records := [record for batch in fetched.values() for record in batch]:
+                    await self._deliver(records, stopped)
+        finally:
+            stopped.cancel()
+
+    async def _deliver(self, records: list[Record], stopped: "asyncio.Task[bool]") -> None:
+        for record in reversed(records):
+            self.in_flight[record.topic, record.partition] = record.offset
+        self._task = task = asyncio.create_task(self._deliverer.handle(records))
+        try:
+            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({task}, timeout=0 if self._status.trouble else GRACE_SECONDS)
+        finally:
+            self._task = None
+            task.cancel()
+            await asyncio.wait({task})
+            self.in_flight.clear()
+        if not task.cancelled():
+            task.result()
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:  # noqa: ARG002 - aiokafka's signature
+        """Another process may get them: it must not find us still delivering."""
+        self._status.joined = False
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        if self._from_beginning and (fresh := set(assigned) - self._rewound):
+            for partition, offset in (await self._consumer.beginning_offsets(list(fresh))).items():
+                self._consumer.seek(partition, offset)
+            self._rewound |= fresh
+        self._status.joined = True
+
+
+async def _watch_lag(name: str, consumer: Any, loop: _Loop, status: SinkStatus, metrics: Metrics) -> None:
+    while True:
+        with suppress(KafkaError, IllegalStateError):  # no partitions for a moment, or no broker: the last number stays
+            status.lag_records = await _lag(consumer, loop.in_flight)
+            metrics.set("leadstream_sink_lag_records", status.lag_records, sink=name)
+        await asyncio.sleep(LAG_SECONDS if status.joined else 0.1)
+
+
+async def _lag(consumer: Any, in_flight: Mapping[Place, int]) -> int:
+    ends = await consumer.end_offsets(list(consumer.assignment())) if consumer.assignment() else {}
+    lag = 0
+    for partition, end in ends.items():
+        # The embedded broker's end is too low after a batch of several records; the fetch high-watermark is right.
+        last = max(end, consumer.highwater(partition) or 0)
+        done = in_flight.get((partition.topic, partition.partition))
+        lag += max(last - (await consumer.position(partition) if done is None else done), 0)
+    return lag
