@@ -1,6 +1,5 @@
 """The tests that a model file carries: given these acts, expect this."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +7,7 @@ from processors.active_model import ActiveModel
 from processors.advance import advance
 from processors.calendar import DAY_MS
 from processors.fold_lead import fold_event, fold_feedback, new_row
-from processors.model import ScoringModel, event_from_fields
+from processors.model import ScoringModel, event_from_fields, known_traits
 from processors.model.model import ModelTest
 from processors.model.zones import zone
 from processors.moves import Cause
@@ -18,9 +17,6 @@ from schemas.records import Feedback, TrackedEvent
 from schemas.rows import Row
 
 _KEY = b"1model-test"
-
-# What a collector derives of an event's traits: email_kind, email_domain, phone_kind.
-DeriveTraits = Callable[[TrackedEvent], TrackedEvent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +32,10 @@ class Failure:
         return f'test "{self.test}" (line {self.line}), at {at}: expected {self.expected}; found {self.found}'
 
 
-def run_model_tests(model: ScoringModel, derive: DeriveTraits, only: str = "") -> tuple[int, list[Failure]]:
+def run_model_tests(model: ScoringModel, only: str = "") -> tuple[int, list[Failure]]:
     """Run the tests whose name contains `only`; returns how many ran, and what failed."""
     chosen = [test for test in model.tests if only.casefold() in test.name.casefold()]
-    return len(chosen), [failure for test in chosen for failure in _run(test, model, derive)]
+    return len(chosen), [failure for test in chosen for failure in _run(test, model)]
 
 
 def start_of_tests_ms(model: ScoringModel) -> int:
@@ -47,19 +43,19 @@ def start_of_tests_ms(model: ScoringModel) -> int:
     return int(datetime(2026, 3, 2, 9, tzinfo=zone(model.timezone)).timestamp() * 1000)
 
 
-def _run(test: ModelTest, model: ScoringModel, derive: DeriveTraits) -> list[Failure]:
+def _run(test: ModelTest, model: ScoringModel) -> list[Failure]:
     start = start_of_tests_ms(model)
     active = ActiveModel(model, n=1, at=start)
     row = new_row(start, active)
-    known = derive(event_from_fields({f"traits.{name}": value for name, value in test.traits.items()}, start))
-    take_traits(row, known, start, b"")
+    known = {f"traits.{name}": value for name, value in known_traits(test.traits).items()}
+    take_traits(row, event_from_fields(known, start), start, b"")
     failures: list[Failure] = []
     given = sorted(enumerate(test.given), key=lambda numbered: (numbered[1][0], numbered[0]))
     for at_ms, expected in sorted(test.expect, key=lambda entry: entry[0]):
         while given and given[0][1][0] <= at_ms:
             number, (act_ms, fields) = given.pop(0)
             at = start + int(act_ms)
-            told = fields["feedback"] if "feedback" in fields else derive(event_from_fields(fields, at))
+            told = fields["feedback"] if "feedback" in fields else event_from_fields(fields, at)
             _fold(row, told, Cause(_KEY, (1, number), at), active)
         at = start + int(at_ms)
         advance(row, at, Cause(_KEY, (2, 0), at), active)
