@@ -12,17 +12,20 @@ _ALIASES = {
     "file_download": "download",  # GA4
     "form_submit": "form_submitted",  # GA4
 }
+MAX_NAME_CHARACTERS = 200
 _SEPARATORS = re.compile(r"[^\w*]+|_+")
 
 
-@lru_cache(maxsize=4096)
 def normal_event_name(text: str) -> str:
-    """`Form Submitted`, `form-submitted` -> `form_submitted`; Segment's `page` -> `page_view`.
+    """`Form Submitted`, `form-submitted` -> `form_submitted`; Segment's `page` -> `page_view`; cut at 200 characters.
 
     `*` stays, so that a pattern over names can be normalised in the same way. Names without an alias are custom events.
     """
+    return _normal(text[:MAX_NAME_CHARACTERS])
+
+
+@lru_cache(maxsize=4096)
+def _normal(text: str) -> str:
     plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
-    words = [word for word in _SEPARATORS.split(plain) if word]
-    name = "_".join(words)
-    # A separator next to `*` is part of the pattern, at the ends it is not: they were stripped above.
+    name = "_".join(word for word in _SEPARATORS.split(plain) if word)
     return _ALIASES.get(name, name)

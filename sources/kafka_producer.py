@@ -14,7 +14,7 @@ from sources.base import BrokerUnavailableError, OutgoingRecord
 
 log = logging.getLogger(__name__)
 
-LINGER_MS: Final = 2  # requests that arrive together share a batch; adds little to a round trip
+LINGER_MS: Final = 5  # requests that arrive together share a batch; the embedded broker slows down with many small ones
 MAX_BATCH_BYTES: Final = 131_072
 MAX_RECORD_BYTES: Final = 1_048_576  # Kafka's default for a topic
 
