@@ -137,8 +137,28 @@ def decode_json_event(data: bytes) -> TrackedEvent:
     try:
         validate(event, _PARSED["TrackedEvent"], raise_errors=True)
     except ValidationError as error:
-        raise UndecodableError("bad_event", str(error).replace("\n", " ")) from error
+        raise UndecodableError("bad_event", _misfit(error)) from error
     return cast("TrackedEvent", event)
+
+
+_JSON_NAMES = {
+    str: "text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    dict: "an object",
+    list: "a list",
+}
+
+
+def _misfit(error: ValidationError) -> str:
+    """The deepest field that does not fit, what stands there and what may. Never the value: it may be personal."""
+    last = error.errors[-1]
+    types = [one.schema for one in error.errors if one.field == last.field]
+    expected = sorted({one["type"] if isinstance(one, dict) else str(one) for one in types})
+    found = _JSON_NAMES.get(type(last.datum), "null")
+    name = last.field.rpartition(".v1.")[2].removeprefix("TrackedEvent.")
+    return f"{name}: {found} stands where the contract has {', '.join(expected)}"
 
 
 def _refuse_constant(name: str) -> NoReturn:

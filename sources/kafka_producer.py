@@ -14,7 +14,8 @@ from sources.base import BrokerUnavailableError, OutgoingRecord
 
 log = logging.getLogger(__name__)
 
-LINGER_MS: Final = 2  # requests that arrive together share a batch; adds little to a round trip
+LINGER_MS: Final = 5  # requests that arrive together share a batch; the embedded broker slows down with many small ones
+UNREADY_SECONDS: Final = 5.0
 MAX_BATCH_BYTES: Final = 131_072
 MAX_RECORD_BYTES: Final = 1_048_576  # Kafka's default for a topic
 
@@ -41,6 +42,7 @@ class KafkaEventProducer:
         self._deadline_seconds = deadline_seconds
         self._connection = dict(connection or {})
         self._producer: AIOKafkaProducer | None = None
+        self._failed_at: float | None = None
         self._connecting: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -57,7 +59,12 @@ class KafkaEventProducer:
             self._producer = None
 
     def ready(self) -> bool:
-        return self._producer is not None
+        """False before the first connection, and for a while after a failed send; then the next one may show that the
+        brokers are back.
+        """
+        if self._producer is None:
+            return False
+        return self._failed_at is None or asyncio.get_running_loop().time() - self._failed_at > UNREADY_SECONDS
 
     async def send(self, records: Sequence[OutgoingRecord]) -> None:
         """Raises:
@@ -72,15 +79,20 @@ class KafkaEventProducer:
                 for record in records:
                     acknowledgements.append(await self._hand_over(producer, record))  # noqa: PERF401  # kept on an error
                 await asyncio.gather(*acknowledgements)
+            self._failed_at = None
         except TimeoutError as error:
-            raise BrokerUnavailableError(f"no acknowledgement within {self._deadline_seconds:g} s") from error
+            raise self._failure(f"no acknowledgement within {self._deadline_seconds:g} s") from error
         except KafkaError as error:
-            raise BrokerUnavailableError(_advice(error)) from error
+            raise self._failure(_advice(error)) from error
         except AssertionError as error:  # how aiokafka says that there is no such partition
-            raise BrokerUnavailableError(f"{error}: compare the topics with: leadstream topics check") from error
+            raise self._failure(f"{error}: compare the topics with: leadstream topics check") from error
         finally:
             for acknowledgement in acknowledgements:
                 acknowledgement.add_done_callback(_retrieve)
+
+    def _failure(self, detail: str) -> BrokerUnavailableError:
+        self._failed_at = asyncio.get_running_loop().time()
+        return BrokerUnavailableError(detail)
 
     async def _hand_over(self, producer: AIOKafkaProducer, record: OutgoingRecord) -> asyncio.Future[Any]:
         count = self._partitions.get(record.topic)
@@ -109,7 +121,8 @@ class KafkaEventProducer:
             linger_ms=LINGER_MS,
             max_batch_size=MAX_BATCH_BYTES,
             max_request_size=MAX_RECORD_BYTES,
-            request_timeout_ms=int(self._deadline_seconds * 1000),  # a batch that waited so long is given up
+            # A batch that waited so long is given up: before our deadline, because the client's error says more.
+            request_timeout_ms=int(self._deadline_seconds * 800),
             **self._connection,
         )
         try:

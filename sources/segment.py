@@ -4,10 +4,12 @@ https://segment.com/docs/connections/spec/common/ . What each field becomes is t
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from schemas.event_names import normal_event_name
 from schemas.records import Scalar, Source, TrackedEvent, Webinar
+from sources.bots import is_bot
 from sources.completion import Completion
 from sources.outcomes import Accepted, Arrival, ItemError, Outcome, Rejected
 from sources.values import Flattened, as_mapping, as_number, as_text, check_item, first_text, item_bytes
@@ -19,9 +21,12 @@ _LIFTED: Final = ("url", "referrer", "title")  # they have fields of their own
 
 
 def read_call(call: object, arrival: Arrival, completion: Completion, *, default_type: str | None = None) -> Outcome:
-    """Accepted with the event and its key, or rejected with the reason; never an exception.
+    """Accepted with the event and its key, or rejected with the reason.
 
     `default_type` is the call that the path names, for bodies that do not say it themselves.
+
+    Raises:
+        ItemError: `too_deep`, where even the reason could not be written down beside the item.
     """
     encoded = item_bytes(call)
     try:
@@ -42,7 +47,7 @@ def _accepted(call: dict[str, Any], arrival: Arrival, completion: Completion, ki
         "event_id": _id(call.get("messageId")) or "",
         "type": _event_name(kind, call),
         "occurred_at": None,
-        "flags": {"bot": False, "late": False, "clamped": False},
+        "flags": {"bot": is_bot(first_text(context.get("userAgent"))), "late": False, "clamped": False},
         "url": first_text(said.get("url"), page.get("url"), page.get("path"), limit=8_192),
         "asset": first_text(*(values.get(name) for name in ASSET_PROPERTIES)),
         "duration_seconds": _duration(values),
@@ -66,7 +71,7 @@ def _accepted(call: dict[str, Any], arrival: Arrival, completion: Completion, ki
 def _event_name(kind: str, call: dict[str, Any]) -> str:
     if kind != "track":
         return normal_event_name(kind)
-    said = first_text(call.get("event"), limit=256)
+    said = first_text(call.get("event"))
     name = normal_event_name(said) if said else ""
     if not name:
         raise ItemError("bad_event", "event: a track call must name what happened")
@@ -147,11 +152,9 @@ def _source(context: dict[str, Any], arrival: Arrival) -> Source | None:
 
 
 def _arrival(call: dict[str, Any], context: dict[str, Any], arrival: Arrival) -> Arrival:
-    """A server that reports for its visitors says their agent, their address and when it sent the call."""
-    return Arrival(
-        received_at=arrival.received_at,
+    """A call may say itself when it was sent; a server that reports for its visitors says their address."""
+    return replace(
+        arrival,
         sent_at=call.get("sentAt") or arrival.sent_at,
-        user_agent=first_text(context.get("userAgent")) or arrival.user_agent,
         ip=first_text(context.get("ip")) or arrival.ip,
-        write_key_name=arrival.write_key_name,
     )

@@ -57,6 +57,25 @@ def test_a_full_event_passes_and_what_the_receiver_decides_is_overwritten() -> N
     assert decode(encode("TrackedEvent", event))[1] == event
 
 
+def test_long_texts_are_cut_and_a_click_id_that_is_none_is_left_out() -> None:
+    long = "x" * 5_000
+    event = accepted(
+        {
+            "title": long,
+            "asset": long,
+            "webinar": {"title": long},
+            "source": {"library": long},
+            "click_id": {"kind": "other", "value": "x"},
+            "url": "https://a.example/?gclid=G",
+        }
+    ).event
+    assert len(event["title"] or "") == len(event["asset"] or "") == 1_024
+    assert event["webinar"] is not None
+    assert len(event["webinar"]["title"] or "") == 1_024
+    assert event["source"] == {"library": "x" * 64, "version": None, "key": "server"}
+    assert event["click_id"] == {"kind": "gclid", "value": "G"}
+
+
 def test_one_event_does_not_change_the_defaults_of_the_next() -> None:
     assert accepted({"flags": {"bot": True}}).event["flags"]["bot"]
     late = accepted({"occurred_at": 0})
@@ -69,7 +88,21 @@ def test_one_event_does_not_change_the_defaults_of_the_next() -> None:
     [
         ({"anonymous_id": "a"}, "bad_event", "'type' is missing"),
         ({"type": "x", "anonymous_id": "a", "anonymousId": "b"}, "bad_event", "unknown field 'anonymousId'"),
-        ({"type": "x", "anonymous_id": "a", "occurred_at": "now"}, "bad_event", "occurred_at"),
+        (
+            {"type": "x", "anonymous_id": "a", "occurred_at": "now"},
+            "bad_event",
+            "occurred_at: text stands where the contract has long, null",
+        ),
+        (
+            {"type": "x", "anonymous_id": "a", "webinar": {"id": 3}},
+            "bad_event",
+            "Webinar.id: a number stands where the contract has null, string",
+        ),
+        (
+            {"type": "x", "anonymous_id": "a", "campaign": "secret"},
+            "bad_event",
+            "campaign: text stands where the contract has null, record",
+        ),
         ({"type": "??", "anonymous_id": "a"}, "bad_event", "type: it must name"),
         ({"type": "x"}, "no_lead_key", "no anonymous id"),
         ({"type": "x", "anonymous_id": "null"}, "no_lead_key", "no anonymous id"),

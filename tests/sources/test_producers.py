@@ -183,7 +183,7 @@ async def test_a_missing_topic_is_an_error_in_time(broker: Broker, prefix: str) 
     async with kafka_producer(broker.bootstrap_servers, prefix + "none", deadline_seconds=1.0) as producer:
         await eventually(producer.ready)
         started = asyncio.get_running_loop().time()
-        with pytest.raises(BrokerUnavailableError):
+        with pytest.raises(BrokerUnavailableError, match="leadstream topics ensure"):
             await producer.send([OutgoingRecord(prefix + "none", b"1a", b"x")])
         assert asyncio.get_running_loop().time() - started < 4
 
@@ -220,13 +220,15 @@ async def test_a_broker_that_hangs_in_the_middle_is_an_error_within_the_deadline
             broker.child.send(signal.SIGSTOP)
             try:
                 started = asyncio.get_running_loop().time()
-                with pytest.raises(BrokerUnavailableError, match=r"0\.5 s"):
+                with pytest.raises(BrokerUnavailableError):
                     await producer.send([OutgoingRecord("events", b"1a", b"during")])
                 assert asyncio.get_running_loop().time() - started < 3
+                assert not producer.ready()
             finally:
                 broker.child.send(signal.SIGCONT)
 
             await eventually(lambda: sent(producer, b"after"))
+            assert producer.ready()
         values = [record.value for record in await consume(broker.bootstrap_servers, "events")]
         assert values[0] == b"before"
         assert b"after" in values
@@ -251,6 +253,23 @@ async def test_a_broker_that_is_killed_and_comes_back_is_used_again() -> None:
             await eventually(lambda: sent(producer, b"two"), seconds=30)
         values = [record.value for record in await consume(kafka.bootstrap_servers, "events")]
         assert {b"one", b"two"} <= set(values), "what was acknowledged is there"
+
+
+async def test_a_stop_ends_in_time_although_the_broker_hangs() -> None:
+    async with EmbeddedBroker.start() as broker:
+        await create_topic(broker.bootstrap_servers, "events")
+        try:
+            async with kafka_producer(broker.bootstrap_servers, "events", deadline_seconds=0.5) as producer:
+                await eventually(producer.ready)
+                await producer.send([OutgoingRecord("events", b"1a", b"before")])
+                broker.child.send(signal.SIGSTOP)
+                with pytest.raises(BrokerUnavailableError):
+                    await producer.send([OutgoingRecord("events", b"1a", b"during")])
+                started = asyncio.get_running_loop().time()
+                await producer.stop()
+                assert asyncio.get_running_loop().time() - started < 5
+        finally:
+            broker.child.send(signal.SIGCONT)
 
 
 async def sent(producer: KafkaEventProducer, value: bytes) -> bool:

@@ -172,9 +172,11 @@ def test_a_call_without_an_id_gets_one_and_a_giant_one_is_shortened_always_the_s
     assert len(one) == 32
 
 
-def test_the_visitors_agent_in_the_context_is_judged_before_that_of_the_request() -> None:
+def test_a_crawler_in_the_context_or_in_the_request_is_a_bot() -> None:
     browser = Arrival(received_at=NOW, user_agent="Mozilla/5.0 Chrome/156")
     assert accepted({"type": "page", "context": {"userAgent": GOOGLEBOT}}, browser)["flags"]["bot"]
+    crawler = Arrival(received_at=NOW, user_agent=GOOGLEBOT)
+    assert accepted({"type": "page", "context": {"userAgent": browser.user_agent}}, crawler)["flags"]["bot"]
     assert not accepted({"type": "page"}, browser)["flags"]["bot"]
 
 

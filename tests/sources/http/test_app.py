@@ -137,6 +137,38 @@ async def test_an_event_of_2_mb_is_refused_and_the_collector_lives() -> None:
         assert (await post(running, "/v1/page", PAGE))[0] == 200
 
 
+DEEP = b'{"type":"page","anonymousId":"a","properties":' + b'{"a":' * 50 + b"1" + b"}" * 51
+HOSTILE = [
+    (b"garbage", "bad_json"),
+    (b"\x00\xff\xfe", "bad_json"),
+    (b"\xc3\x01" + bytes(8) + b"\x02a", "bad_json"),  # Avro, truncated
+    (b"null", "bad_event"),
+    (b'"text"', "bad_event"),
+    (b'{"type":"page","anonymousId":"a","properties":{"x":NaN}}', "bad_json"),
+    (b'{"type":"page","anonymousId":"a","properties":{"x":-Infinity}}', "bad_json"),
+    (b'{"type":"page","anonymousId":"a","properties":{"x":1e999}}', "bad_json"),
+    (b'{"type":"page","anonymousId":"\\ud800"}', "bad_json"),
+    (DEEP, "too_deep"),
+    (b"[" * 500_000, "too_deep"),
+    (b'{"type":"page","anonymousId":"a","properties":{"x":"' + b"y" * 40_000 + b'"}}', "too_large"),
+    (b'{"type":"page","anonymousId":"null"}', "no_lead_key"),
+    (b'{"type":"page","userId":"anonymous"}', "no_lead_key"),
+    (b'{"type":"page"}', "no_lead_key"),
+    (gzip.compress(b"{}")[:-2], "bad_encoding"),
+    (b"br\x8b\x02\x80{}\x03", "bad_json"),  # another compression
+]
+
+
+@pytest.mark.parametrize(("body", "reason"), HOSTILE)
+async def test_bad_input_is_answered_kept_and_stops_nothing(body: bytes, reason: str) -> None:
+    async with running_collector() as running:
+        status, _, _ = await post(running, "/v1/batch", body)
+        assert status == 400
+        assert [letter["reason"] for letter in running.producer.dead_letters] == [reason]
+        assert (await post(running, "/v1/batch", {"batch": [PAGE]}))[0] == 200
+        assert len(running.producer.events) == 1
+
+
 async def test_own_events_are_answered_one_by_one() -> None:
     async with running_collector() as running:
         status, body, _ = await post(running, "/v1/events", [OWN, {"type": "x"}, OWN | {"oops": 1}])
