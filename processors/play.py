@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from processors.fold_partition import PartitionFold
+from processors.model import ScoringModel
 from processors.model_log import FOLD_VERSION, pack_model, read_model_record
 from processors.price import Price
 from schemas.codec import Kind, decode, encode
@@ -62,6 +63,12 @@ class Play:
             opened = self._fold.rows.copy(key)
             if opened is not None and active is not None:
                 yield key, opened.row, Price(opened.row, active, max(self.now, opened.row.now))
+
+    @property
+    def model(self) -> ScoringModel:
+        active = self._fold.models.newest
+        assert active is not None  # the first record activated it
+        return active.model
 
     @property
     def outcomes(self) -> Mapping[str, int]:

@@ -1,0 +1,106 @@
+"""`leadstream score`: a file, scored and explained without a broker."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from schemas.records import Part
+from streams.cli.exits import WRONG_INPUT, CommandError
+from streams.cli.model_files import model_or_shipped
+from streams.cli.times import Time, shown_time
+from streams.score_file import Scored, ScoredLead, score_file
+
+_REASONS = 3
+
+
+@click.command
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--model", "model_file", metavar="FILE", help="Scoring model. Default: the shipped one for any site.")
+@click.option("--at", type=Time(), help="Score as of this time. Default: the time of the last record.")
+@click.option("--top", default=20, show_default=True, help="How many leads to print; 0: all. --json prints all.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per lead, best first.")
+def score(file: Path, model_file: str | None, at: int | None, top: int, as_json: bool) -> None:
+    r"""Score a web server's access log, or JSON lines of Segment calls or of our own events; gzip or not.
+
+    \b
+    leadstream score access.log
+    leadstream score events.jsonl.gz --model model.yaml --at 2026-03-01 --json | head -1
+    """
+    text, name = model_or_shipped(model_file, "site")
+    scored = _score(file, text, at)
+    _tell_problems(file, scored)
+    if as_json:
+        for lead, _ in scored.leads:
+            click.echo(json.dumps(lead, ensure_ascii=False))
+    else:
+        _print(scored, Path(name).name, top)
+
+
+def _score(file: Path, model: str, at: int | None) -> Scored:
+    console = Console(stderr=True)
+    try:
+        with console.status(f"reading {escape(file.name)}") as status:
+            return score_file(
+                file, model, at, lambda lines: status.update(f"reading {escape(file.name)}: {lines:,} lines")
+            )
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror or error}", code=WRONG_INPUT) from error
+
+
+def _tell_problems(file: Path, scored: Scored) -> None:
+    if not scored.problems:
+        return
+    line, problem = scored.problems[0]
+    first = f"{file.name}:{line}: {problem.reason}: {problem.detail}"
+    if len(scored.problems) >= scored.lines:
+        raise CommandError(
+            f"no line of {file} could be read; the first: {first}",
+            "Give a Combined Log Format access log, or JSON lines of Segment calls or of leadstream events.",
+            code=WRONG_INPUT,
+        )
+    click.echo(f"leadstream: {len(scored.problems):,} of {scored.lines:,} lines left out; the first: {first}", err=True)
+
+
+def _print(scored: Scored, model: str, top: int) -> None:
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    shown = scored.leads[: top or None]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title, justify in (("score", "right"), ("grade", "left"), ("stage", "left"), ("lead", "left")):
+        table.add_column(title, justify=justify, no_wrap=True)  # type: ignore[arg-type]  # rich wants a Literal
+    table.add_column("why", overflow="fold")
+    for lead, receipt in shown:
+        table.add_row(
+            f"{lead['score']:.1f}", lead["grade"], lead["stage"], escape(lead["id"]), escape(_why(lead, receipt))
+        )
+    console.print(table)
+    outcomes = scored.outcomes
+    acts = outcomes["folded"] + outcomes["foreign_host"]
+    moved = sum(len(lead["transitions"]) for lead, _ in scored.leads)
+    console.print(
+        f"\n{scored.lines:,} lines: {acts:,} acts of {len(scored.leads):,} leads, {outcomes['bot']:,} acts of crawlers, "
+        f"{outcomes['duplicate']:,} repeats, {moved:,} stage moves; model {escape(model)}, as of {shown_time(scored.now)}"
+    )
+    if scored.later:
+        console.print(f"{scored.later:,} later records were left out")
+    if len(shown) < len(scored.leads):
+        console.print(f"{len(scored.leads) - len(shown):,} more leads: --top 0, or --json for everything")
+
+
+def _why(lead: ScoredLead, receipt: list[Part]) -> str:
+    reasons = sorted((line for line in receipt if line["kind"] == "rule"), key=lambda line: -abs(line["points"]))
+    words = [f"{line['name']} {line['points']:+.1f}" for line in reasons[:_REASONS]]
+    cuts = sum(line["points"] for line in receipt if line["kind"] != "rule")
+    if len(reasons) > _REASONS:
+        words.append(f"{len(reasons) - _REASONS} more {sum(line['points'] for line in reasons[_REASONS:]):+.1f}")
+    if abs(cuts) >= 0.05:
+        words.append(f"caps and silence {cuts:+.1f}")
+    moves = [
+        f"{move['from_stage']} > {move['to_stage']} {shown_time(move['at'])} ({move['cause']})"
+        for move in lead["transitions"]
+    ]
+    return "\n".join([", ".join(words), *moves])

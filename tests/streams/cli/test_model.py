@@ -1,0 +1,58 @@
+"""`leadstream model check|test|explain|schema`."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from processors.models import load_shipped
+from streams.cli.model import model
+
+CALL = """{
+  "type": "page", "anonymousId": "a1", "messageId": "m1", "timestamp": "2026-03-02T09:00:00Z",
+  "properties": {"url": "https://www.acme.example/pricing?utm_campaign=2026-spring-x&utm_medium=cpc"}
+}"""
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(model, arguments)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "model.yaml"
+    path.write_text(load_shipped("reference"))
+    return path
+
+
+def test_check_names_the_model_and_runs_its_tests(file: Path) -> None:
+    result = run("check", str(file))
+    assert result.exit_code == 0
+    assert result.output.startswith("model.yaml: b2b-reference@")
+    assert "2 of 2 tests passed" in result.output
+
+
+def test_a_failed_test_is_a_finding(file: Path) -> None:
+    file.write_text(file.read_text().replace("score: 60, grade: B2", "score: 61, grade: B2"))
+    result = run("test", str(file))
+    assert result.exit_code == 1
+    assert "expected score: 61; found stage mql, score 60" in result.output
+    assert "1 of 2 tests passed" in result.output
+    assert run("test", str(file), "-k", "wechat").exit_code == 0
+
+
+def test_explain_says_what_one_act_scores(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "event.json").write_text(CALL)
+    found = json.loads(run("explain", str(file), str(tmp_path / "event.json"), "--json").output)
+    assert (found["rules"], found["score"]) == (["pricing-page", "spring-campaign"], 23.0)
+    assert "+15.0  Viewed pricing" in run("explain", str(file), str(tmp_path / "event.json")).output
+
+
+def test_explain_says_why_an_act_scores_nothing(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "event.json").write_text(CALL.replace("www.acme.example", "elsewhere.example"))
+    assert "its host is not one of site.hosts" in run("explain", str(file), str(tmp_path / "event.json")).output
+
+
+def test_the_schema_is_json(file: Path) -> None:
+    assert json.loads(run("schema").output)["title"] == "leadstream scoring model"
