@@ -1,0 +1,166 @@
+"""One Apache Kafka node in KRaft mode on loopback ports, from Maven Central, without a container."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import Self
+
+from streams.embedded.broker import answers_metadata
+from streams.embedded.process import LOOPBACK, Child, StartError, free_port
+
+HERE = Path(__file__).parent
+CLUSTER_ID = "bGVhZHN0cmVhbS10ZXN0cw"  # 16 bytes in base64url, as Kafka wants it
+_START_SECONDS = 60.0
+_JVM = ["-Xms256m", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto"]
+
+
+def missing_tools() -> list[str]:
+    """Which of the programs that Apache Kafka needs are not here."""
+    return [name for name in ("java", "mvn") if shutil.which(name) is None]
+
+
+@cache
+def class_path() -> str:
+    """Resolved by Maven into `target/` once per version of pom.xml; later runs need no network.
+
+    Raises:
+        StartError: Maven failed; the message ends with what it said.
+    """
+    pom, target = HERE / "pom.xml", HERE / "target" / "classpath.txt"
+    if not _fresh(target, pom):
+        partial = target.with_suffix(f".{os.getpid()}")
+        command = ["mvn", "-q", "-B", "-f", str(pom), "dependency:build-classpath", f"-Dmdep.outputFile={partial}"]
+        run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+        if run.returncode != 0:
+            raise StartError(f"Maven could not resolve Apache Kafka ({' '.join(command)}):\n{run.stdout[-2000:]}")
+        partial.replace(target)
+    return target.read_text()
+
+
+def _fresh(target: Path, pom: Path) -> bool:
+    if not target.exists() or target.stat().st_mtime < pom.stat().st_mtime:
+        return False
+    return all(Path(jar).exists() for jar in target.read_text().split(":"))
+
+
+class ApacheKafka:
+    """A node that tests may kill, pause and restart; its port and data stay the same."""
+
+    def __init__(self, directory: Path, settings: Mapping[str, str]) -> None:
+        self.port = free_port()
+        self.bootstrap_servers = f"{LOOPBACK}:{self.port}"
+        self._directory = directory
+        self._config = directory / "server.properties"
+        self._config.write_text(_properties(directory / "data", self.port, free_port(), settings))
+        self._child: Child | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def start(cls, settings: Mapping[str, str] | None = None) -> AsyncIterator[Self]:
+        """A formatted and running node in a temporary directory; `settings` are added to its server.properties.
+
+        Raises:
+            StartError: it did not start; the message ends with the last lines of its log.
+        """
+        await asyncio.to_thread(class_path)
+        with tempfile.TemporaryDirectory(prefix="leadstream-kafka-") as name:
+            node = cls(Path(name), settings or {})
+            try:
+                await node._format()
+                await node.boot()
+                yield node
+            finally:
+                node.kill()
+
+    @property
+    def pid(self) -> int:
+        return self._running().pid
+
+    def kill(self) -> None:
+        """SIGKILL, reaped. Nothing happens where it does not run."""
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
+
+    def pause(self) -> None:
+        """SIGSTOP: connections stay open and nothing answers."""
+        self._running().send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._running().send(signal.SIGCONT)
+
+    async def stop(self) -> None:
+        """SIGTERM: a controlled shutdown."""
+        await self._running().stop(grace_seconds=30)
+        self._child = None
+
+    async def boot(self) -> None:
+        """Start it, for the first time or after `kill` or `stop`, on the same port and data; returns when it answers."""
+        assert self._child is None, "it runs"
+        self._child = Child(_java("kafka.Kafka", str(self._config)), self._log)
+        try:
+            await self._child.until(lambda: answers_metadata(self.bootstrap_servers), "Apache Kafka", _START_SECONDS)
+        except StartError as error:
+            raise StartError(f"{error}\n{self._last_log_lines()}") from error
+
+    async def _format(self) -> None:
+        arguments = ["format", "--config", str(self._config), "--cluster-id", CLUSTER_ID]
+        child = Child(_java("kafka.tools.StorageTool", *arguments), self._log)
+        try:
+            await asyncio.to_thread(child.wait, _START_SECONDS)
+        finally:
+            child.kill()
+        if child.exit_code != 0:
+            raise StartError(f"Apache Kafka's storage was not formatted:\n{self._last_log_lines()}")
+
+    def _running(self) -> Child:
+        assert self._child is not None, "it does not run"
+        return self._child
+
+    @property
+    def _log(self) -> Path:
+        return self._directory / "kafka.log"
+
+    def _last_log_lines(self) -> str:
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
+
+
+def _java(main: str, *arguments: str) -> list[str]:
+    java = shutil.which("java")
+    if java is None:
+        raise StartError("Apache Kafka needs `java` (17 or newer) on the PATH")
+    log_level = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
+    return [java, *_JVM, log_level, "-cp", class_path(), main, *arguments]
+
+
+def _properties(data: Path, port: int, controller_port: int, settings: Mapping[str, str]) -> str:
+    values = {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.voters": f"1@{LOOPBACK}:{controller_port}",
+        "controller.listener.names": "CONTROLLER",
+        "listeners": f"PLAINTEXT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port}",
+        "log.dirs": str(data),
+        "auto.create.topics.enable": "false",
+        "group.initial.rebalance.delay.ms": "0",
+        # A node that was killed comes back only when its old registration has run out (9 s by default).
+        "broker.session.timeout.ms": "3000",
+        "broker.heartbeat.interval.ms": "500",
+        "offsets.topic.num.partitions": "1",
+        "offsets.topic.replication.factor": "1",
+        "transaction.state.log.num.partitions": "1",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+        "share.coordinator.state.topic.replication.factor": "1",
+        "share.coordinator.state.topic.min.isr": "1",
+        **settings,
+    }
+    return "".join(f"{key}={value}\n" for key, value in values.items())
