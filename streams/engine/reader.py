@@ -32,7 +32,7 @@ class LogReader:
             unread = set(tps)
             silent_since = asyncio.get_running_loop().time()
             while unread:
-                fetched = await consumer.getmany(*unread, timeout_ms=500, max_records=self.MAX_RECORDS)
+                fetched = await consumer.getmany(*unread, timeout_ms=50, max_records=self.MAX_RECORDS)
                 for tp, records in fetched.items():
                     yield tp.partition, records
                 for tp in list(unread):

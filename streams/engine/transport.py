@@ -5,8 +5,8 @@ README.md beside this file says, per override, which method it replaces and why.
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from aiokafka.errors import CommitFailedError, IllegalStateError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
@@ -19,6 +19,8 @@ from mode.threads import WorkerThread
 
 from streams.engine.partitions import Batch, Partitions
 from streams.engine.settings import EngineSettings
+
+T = TypeVar("T")
 
 
 class Owner(Protocol):
@@ -93,29 +95,32 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_min_bytes = settings.fetch_min_bytes  # noqa: SLF001
         return consumer
 
+    async def _in_thread(self, work: Coroutine[Any, Any, T]) -> T:
+        """Beside the queue of `call_thread`, whose two workers may both wait for a fetch."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self.thread_loop))
+
     async def start_at(self, offsets: Mapping[TP, int]) -> None:
         """Seek and begin to fetch."""
-        await self.call_thread(self._start_at, offsets)
+        await self._in_thread(self._start_at(offsets))
 
     async def _start_at(self, offsets: Mapping[TP, int]) -> None:
         consumer = self._ensure_consumer()
         for tp, offset in offsets.items():
+            tp = TopicPartition(*tp)  # noqa: PLW2901 - aiokafka takes no Faust TP
             consumer.seek(tp, offset)
             consumer.resume(tp)
 
     async def committed(self, tps: Iterable[TP]) -> dict[TP, int | None]:
         """Committed offsets, asked of the group now."""
-        result: dict[TP, int | None] = await self.call_thread(self._committed, list(tps))
-        return result
+        return await self._in_thread(self._committed(list(tps)))
 
     async def _committed(self, tps: Sequence[TP]) -> dict[TP, int | None]:
         consumer = self._ensure_consumer()
-        return {tp: await consumer.committed(tp) for tp in tps}
+        return {tp: await consumer.committed(TopicPartition(*tp)) for tp in tps}
 
     async def is_member(self, generation: int, timeout_seconds: float) -> bool:
         """True if the group answers a heartbeat of this generation within the time."""
-        result: bool = await self.call_thread(self._is_member, generation, timeout_seconds)
-        return result
+        return await self._in_thread(self._is_member(generation, timeout_seconds))
 
     async def _is_member(self, generation: int, timeout_seconds: float) -> bool:
         coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001
@@ -137,15 +142,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def commit_of(self, offsets: Mapping[TP, int], generation: int) -> bool:
         """Commit for this generation. False: rebalanced. Raises any other error."""
-        result: bool = await self.call_thread(self._commit_of, offsets, generation)
-        return result
+        return await self._in_thread(self._commit_of(offsets, generation))
 
     async def _commit_of(self, offsets: Mapping[TP, int], generation: int) -> bool:
         consumer = self._ensure_consumer()
         if consumer._coordinator.generation != generation:  # noqa: SLF001
             return False
         try:
-            await consumer.commit({tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()})
+            await consumer.commit({TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()})
         except (CommitFailedError, IllegalStateError):  # aiokafka: rebalanced; not assigned any more
             return False
         return True
@@ -163,7 +167,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         subscription = self._ensure_consumer()._subscription.subscription  # noqa: SLF001
         if subscription is None or subscription.assignment is None or tp not in subscription.assignment.tps:
             return None
-        return subscription.assignment.state_value(tp)
+        return subscription.assignment.state_value(TopicPartition(*tp))
 
 
 class Consumer(driver.Consumer):
