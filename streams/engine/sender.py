@@ -112,7 +112,7 @@ class Sender:
         for topic in topics:
             try:
                 async with asyncio.timeout(self._deadline_seconds):
-                    self._partition_counts[topic] = len(await self._producer().partitions_for(topic))
+                    await self._partition_count(topic)
             except Exception as error:  # noqa: BLE001 - every reason ends the worker
                 raise SendError(f"topic {topic} cannot be written: {error!r}. Say: leadstream topics ensure") from error
 
@@ -133,7 +133,10 @@ class Sender:
     async def _partition_count(self, topic: str) -> int:
         count = self._partition_counts.get(topic)
         if count is None:
-            count = self._partition_counts[topic] = len(await self._producer().partitions_for(topic))
+            count = len(await self._producer().partitions_for(topic))
+            if count == 0:  # the embedded broker's answer for a topic it does not have
+                raise SendError("it does not exist")
+            self._partition_counts[topic] = count
         return count
 
     async def _send_batches(

@@ -17,6 +17,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 from mode.threads import WorkerThread
 
+from streams.engine.pacing import Pacing
 from streams.engine.partitions import Batch, Partitions
 from streams.engine.settings import EngineSettings
 
@@ -90,10 +91,17 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         settings: EngineSettings = transport.owner.settings
-        # Faust hard-codes 1,500 ms and leaves the rest at aiokafka's defaults; read by `consumer.start`.
+        # Faust hard-codes 1,500 ms; read by `consumer.start`.
         consumer._fetch_max_wait_ms = settings.fetch_wait_ms  # noqa: SLF001
-        consumer._fetch_min_bytes = settings.fetch_min_bytes  # noqa: SLF001
+        self._pacing = Pacing(settings.fetch_pause_ms / 1000, full=settings.batch_records)
         return consumer
+
+    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's
+        await asyncio.sleep(self._pacing.pause_seconds(time.monotonic()))
+        records = await super().getmany(active_partitions, timeout)
+        if records:
+            self._pacing.delivered(sum(map(len, records.values())), time.monotonic())
+        return records
 
     async def _in_thread(self, work: Coroutine[Any, Any, T]) -> T:
         """Beside the queue of `call_thread`, whose two workers may both wait for a fetch."""

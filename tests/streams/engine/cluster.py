@@ -35,6 +35,7 @@ def engine_settings(bootstrap_servers: str, prefix: str, *, embedded: bool, **gi
             "rebalance_timeout_seconds": 6.0,
             "send_deadline_seconds": 15.0,
             "stall_seconds": 30.0,
+            "fetch_wait_ms": 25 if embedded else 100,
             **given,
         },
     )
