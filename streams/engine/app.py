@@ -28,6 +28,7 @@ def make_app(
     """A Faust app whose one agent folds batches of the events topic.
 
     Args:
+        settings: of the worker.
         owner: what the transport asks for partitions and checkpoints.
         fold: called for each batch, in order.
         on_assigned: awaited after each rebalance, before anything is fetched; may raise RebalanceAgain.
@@ -73,10 +74,10 @@ def make_app(
         async for batch in batches:
             await fold(batch)
 
-    @app.on_rebalance_complete.connect
-    async def assigned(sender: Any, **_: Any) -> None:
+    async def assigned(*_: Any, **__: Any) -> None:
         await on_assigned()
 
+    app.on_rebalance_complete.connect(assigned)
     return app
 
 

@@ -97,24 +97,26 @@ class Sender:
             async with asyncio.timeout(self._deadline_seconds):
                 sent = await self._send_batches(topic, partition, records)
                 return [((await answer).offset, count) for answer, count in sent]
-        except Exception as error:  # noqa: BLE001 - every reason ends the worker
+        except Exception as error:
             raise SendError(
                 f"{len(records)} records to {topic}[{partition}] were not confirmed "
                 f"within {self._deadline_seconds:g} s: {error!r}"
             ) from error
 
-    async def check_topics(self, topics: Iterable[str]) -> None:
+    async def partition_counts(self, topics: Iterable[str]) -> list[int]:
         """Look every topic up before the first send: a missing one blocks a producer silently.
 
         Raises:
             SendError: naming the topic.
         """
+        counts = []
         for topic in topics:
             try:
                 async with asyncio.timeout(self._deadline_seconds):
-                    await self._partition_count(topic)
-            except Exception as error:  # noqa: BLE001 - every reason ends the worker
+                    counts.append(await self._partition_count(topic))
+            except Exception as error:
                 raise SendError(f"topic {topic} cannot be written: {error!r}. Say: leadstream topics ensure") from error
+        return counts
 
     async def _send_round(self, queued: Iterable[tuple[Sequence[Output], int | None, Any]]) -> list[Any]:
         by_partition: defaultdict[tuple[str, int], list[Record]] = defaultdict(list)

@@ -41,13 +41,13 @@ class BatchScheduler:
         return iter(records.items())
 
 
-class BatchSchema(Schema):
+class BatchSchema(Schema[Any, Any]):
     """Passes the batch through; nothing is decoded before the fold."""
 
     def compile(self, app: Any, **_: Any) -> Any:
         create_event = app.create_event
 
-        async def decode(message: Any, *, propagate: bool = False) -> Any:
+        async def decode(message: Any, *, propagate: bool = False) -> Any:  # noqa: ARG001 - Faust passes it
             return create_event(None, message.value, None, message)
 
         return decode
@@ -157,7 +157,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if consumer._coordinator.generation != generation:  # noqa: SLF001
             return False
         try:
-            await consumer.commit({TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()})
+            await consumer.commit(
+                {TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
+            )
         except (CommitFailedError, IllegalStateError):  # aiokafka: rebalanced; not assigned any more
             return False
         return True
@@ -217,7 +219,7 @@ class Consumer(driver.Consumer):
         topic = self.owner.settings.events_topic
         await self._thread.start_at({TP(topic, p.number): p.expected_offset for p in self.owner.partitions})
 
-    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:  # noqa: ARG002 - Faust's
         return await self.owner.checkpoint()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
@@ -249,7 +251,7 @@ class Producer(driver.Producer):
 
 
 class Transport(driver.Transport):
-    Consumer: ClassVar[type[FaustConsumer]] = Consumer  # type: ignore[misc,assignment]
+    Consumer: ClassVar[type[FaustConsumer]] = Consumer
     Producer: ClassVar[Any] = Producer
 
     def __init__(self, url: Any, app: Any, owner: Owner) -> None:

@@ -38,9 +38,8 @@ def create_worker(
 ) -> "Worker":
     """A worker that folds `settings.events_topic` with a new state per assigned partition.
 
-    Args:
-        state_factory: from the number of a partition to its empty memory.
-        clock: decides when ticks are due; the fold itself reads only record timestamps.
+    `state_factory` makes the empty memory of a partition from its number. `clock` decides when ticks are due; the fold
+    itself reads only record timestamps.
     """
     return Worker(settings, state_factory, clock, metrics)
 
@@ -98,8 +97,7 @@ class Worker:
         for name in ("faust", "mode", "aiokafka"):
             # A DEBUG record is built for each fetch even where no handler wants it.
             logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger(name).getEffectiveLevel()))
-        with asyncio.Runner(loop_factory=None) as runner:
-            return runner.run(self._main(on_started))
+        return asyncio.run(self._main(on_started))
 
     def fail(self, reason: str) -> None:
         """Stop the process with exit code 70; nothing is committed any more."""
@@ -133,14 +131,14 @@ class Worker:
         }
 
     async def checkpoint(self) -> bool:
-        return await self._checkpoint.run()
+        return not self._failed.is_set() and await self._checkpoint.run()
 
     async def revoke(self) -> None:
         """Make everything durable, then forget the partitions. Called before they are given up."""
         self._recovered = False
         if self._recovering is not None:
             self._recovering.cancel()
-        await self._checkpoint.run()
+        await self.checkpoint()
         self.partitions.drop()
 
     @property
@@ -180,7 +178,14 @@ class Worker:
         settings = self.settings
         try:
             await self._app.maybe_start_producer()
-            await self._sender.check_topics((settings.events_topic, settings.changelog_topic, *settings.output_topics))
+            events, rows, *_ = await self._sender.partition_counts(
+                (settings.events_topic, settings.changelog_topic, *settings.output_topics)
+            )
+            if events != rows:
+                raise SendError(  # noqa: TRY301 - handled as a topic that is missing
+                    f"{settings.events_topic} has {events} partitions, {settings.changelog_topic} has {rows}: a "
+                    "partition's rows live under its own number. Say: leadstream topics check"
+                )
         except SendError as error:
             self.fail(str(error))
             return EXIT_STUCK
@@ -245,9 +250,7 @@ class Worker:
         by_number = {tp.partition: offset for tp, offset in committed.items()}
         partitions = await self._recovery.recover(numbers, by_number, generation)
         self.partitions.own(partitions)
-        logger.info(
-            "owns partitions %s from offsets %s", numbers, [partition.next_offset for partition in partitions]
-        )
+        logger.info("owns partitions %s from offsets %s", numbers, [partition.next_offset for partition in partitions])
 
     async def _pulse(self) -> None:
         beats = 0

@@ -12,6 +12,7 @@ import os
 import statistics
 import time
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -42,15 +43,13 @@ def _work(settings: EngineSettings, events: int, report: Any) -> None:
             return super().fold(records)
 
     transitions, *snapshots = settings.output_topics
-    worker = create_worker(
-        settings, lambda _: TimedState(transitions, *snapshots), SystemClock(), CountingMetrics()
-    )
+    worker = create_worker(settings, lambda _: TimedState(transitions, *snapshots), SystemClock(), CountingMetrics())
 
     async def watch() -> None:
-        while not worker.health()["ready"]:
+        while not worker.health()["ready"]:  # noqa: ASYNC110 - the worker has no event for it
             await asyncio.sleep(0.01)
         report.put("ready")
-        while worker.partitions.events_total < events or not _all_committed(worker):
+        while worker.partitions.events_total < events or not _all_committed(worker):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
         seconds, cpu = time.perf_counter() - first[0][0], time.process_time() - first[0][1]
         report.put({"events_per_second": events / seconds, "cpu_us_per_event": cpu / events * 1e6})
@@ -65,7 +64,9 @@ def _all_committed(worker: Worker) -> bool:
 
 async def produce(bootstrap_servers: str, topic: str, events: int, rate: float | None = None) -> None:
     """Values begin with the time of the send, in seconds since the machine started."""
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, linger_ms=0 if rate else 20, max_batch_size=200_000)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap_servers, linger_ms=0 if rate else 20, max_batch_size=200_000
+    )
     await producer.start()
     started, sent = time.monotonic(), []
     keys = [b"1lead%d" % number for number in range(LEADS)]
@@ -136,8 +137,7 @@ async def _produce_timed(settings: EngineSettings, events: int, rate: float, sen
 
 
 def _cpu(pid: int | None) -> float:
-    with open(f"/proc/{pid}/stat", "rb") as stat:
-        fields = stat.read().rsplit(b")", 1)[1].split()
+    fields = Path(f"/proc/{pid}/stat").read_bytes().rsplit(b")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError
 
 from schemas.keys import CONTROL_KEY, partition_of
 from streams.engine.settings import EngineSettings
@@ -111,7 +112,9 @@ class Load:
                     await asyncio.sleep(max(0.0, started + number / rate - loop.time()))
                 key = b"1lead%d" % (number * 7919 % self.leads)
                 partition = partition_of(key, self.partitions)
-                sending.append((key, await producer.send(self.settings.events_topic, b"{}", key=key, partition=partition)))
+                sending.append(
+                    (key, await producer.send(self.settings.events_topic, b"{}", key=key, partition=partition))
+                )
             for key, answer in sending:
                 await answer
                 self.sent[key] += 1
@@ -208,7 +211,10 @@ async def wait_until_folded(
     ends = {number: records[-1].offset + 1 if records else 0 for number, records in logs.items()}
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
-        committed = await committed_offsets(settings, partitions)
+        try:
+            committed = await committed_offsets(settings, partitions)
+        except KafkaError:  # a coordinator that is just starting
+            committed = dict.fromkeys(ends, -1)
         if all(committed[number] >= end or end == 0 for number, end in ends.items()):
             return
         for worker in workers:

@@ -27,6 +27,7 @@ class Record:
     key: bytes | None = b"1a"
     value: bytes | None = b"{}"
     timestamp: int = 0
+    timestamp_type: int = 0
 
 
 @dataclass
