@@ -151,6 +151,7 @@ def _properties(data: Path, port: int, controller_port: int, settings: Mapping[s
         "log.dirs": str(data),
         "auto.create.topics.enable": "false",
         "group.initial.rebalance.delay.ms": "0",
+        "log.cleaner.backoff.ms": "200",  # tests of compaction need not wait 15 s
         # A node that was killed comes back only when its old registration has run out (9 s by default).
         "broker.session.timeout.ms": "3000",
         "broker.heartbeat.interval.ms": "500",

@@ -1,0 +1,81 @@
+"""Looks at the services that leadstream needs. Data only: the command line prints it."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import redis.asyncio as redis
+from aiokafka.errors import KafkaError
+from redis.exceptions import RedisError
+
+from streams.embedded.broker import CLUSTER_ID
+from streams.finding import Finding
+from streams.provision import admin_client
+from streams.topic_checks import check_topics
+from streams.topics import Topics
+
+_DEADLINE_SECONDS = 10.0
+
+
+async def examine(bootstrap_servers: str, redis_url: str, topics: Topics) -> list[Finding]:
+    """What is well and what is not: the broker, its topics, Redis. Never raises for a service that is away."""
+    broker = await _broker(bootstrap_servers)
+    findings = [broker]
+    if broker.level != "fail":
+        findings += await _topics(bootstrap_servers, topics)
+    findings.append(await _redis(redis_url))
+    return findings
+
+
+async def _broker(bootstrap_servers: str) -> Finding:
+    try:
+        async with asyncio.timeout(_DEADLINE_SECONDS), admin_client(bootstrap_servers) as admin:
+            cluster = await admin.describe_cluster()
+    except (KafkaError, OSError) as error:
+        return Finding(
+            "fail",
+            f"broker: {bootstrap_servers} does not answer ({type(error).__name__})",
+            "start it, or set KAFKA_BOOTSTRAP_SERVERS",
+        )
+    if cluster["cluster_id"] == CLUSTER_ID:
+        return Finding(
+            "warn",
+            f"broker: {bootstrap_servers} is the embedded one; all is in memory and gone when it ends",
+            "for development only; docker-compose.yml starts Apache Kafka",
+        )
+    nodes = len(cluster["brokers"])
+    return Finding("ok", f"broker: {bootstrap_servers}, {nodes} {'node' if nodes == 1 else 'nodes'}")
+
+
+async def _topics(bootstrap_servers: str, topics: Topics) -> list[Finding]:
+    try:
+        return await check_topics(bootstrap_servers, topics)
+    except (KafkaError, OSError) as error:
+        return [Finding("fail", f"topics: the broker did not answer ({type(error).__name__}: {error})", "run it again")]
+
+
+async def _redis(url: str) -> Finding:
+    client = redis.from_url(
+        url, socket_connect_timeout=_DEADLINE_SECONDS, socket_timeout=_DEADLINE_SECONDS, decode_responses=True
+    )
+    # Never the URL itself: it may hold a password.
+    address = client.connection_pool.connection_kwargs
+    where = f"redis: {address.get('path') or _host_and_port(address)}"
+    try:
+        async with client:
+            server, persistence = await client.info("server"), await client.info("persistence")
+    except (RedisError, OSError) as error:
+        return Finding("fail", f"{where} does not answer ({type(error).__name__})", "start it, or set REDIS_URL")
+    kind = "Valkey" if "valkey_version" in server else "Redis"
+    version = f"{kind} {server[f'{kind.lower()}_version']}"
+    if not persistence.get("aof_enabled"):
+        return Finding(
+            "warn",
+            f"{where}, {version}, the append-only file is off: what it holds is rebuilt from the topics after a restart",
+            "appendonly yes",
+        )
+    return Finding("ok", f"{where}, {version}, append-only file on")
+
+
+def _host_and_port(address: Mapping[str, Any]) -> str:
+    return f"{address.get('host', 'localhost')}:{address.get('port', 6379)}"

@@ -1,0 +1,188 @@
+"""Reading Kafka partitions by offset, without a group: for verify, tail, the dead letters and the doctor."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
+from contextlib import aclosing, asynccontextmanager
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+STALL_SECONDS = 30.0
+_POLL_MS = 20
+_FOLLOW_POLL_MS = 500
+_FIRST_WINDOW = 64
+_WINDOW_GROWTH = 8
+
+
+class LogStalledError(ConnectionError):
+    """The broker sends no more although the end of the log is not reached. The message names partition and offset."""
+
+
+async def log_end(bootstrap_servers: str, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    """The offset that the next record of each partition gets.
+
+    It is the high-watermark of a fetch. ListOffsets(latest), which `AIOKafkaConsumer.end_offsets` asks, is too small on
+    the embedded broker when the last batch has several records.
+
+    The topics must exist: the embedded broker creates a topic that a client asks for.
+
+    Raises:
+        LogStalledError: a partition did not answer.
+    """
+    if not partitions:
+        return {}
+    async with _consumer(bootstrap_servers) as consumer:
+        return await _ends(consumer, partitions)
+
+
+async def log_start(bootstrap_servers: str, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    """The offset of the first record that retention has left; the log's end where there is none."""
+    if not partitions:
+        return {}
+    async with _consumer(bootstrap_servers) as consumer:
+        return await _starts(consumer, partitions)
+
+
+async def read_log(
+    bootstrap_servers: str,
+    partitions: Collection[TopicPartition],
+    *,
+    start: Mapping[TopicPartition, int] | None = None,
+    stop: Mapping[TopicPartition, int] | None = None,
+) -> AsyncGenerator[ConsumerRecord, None]:
+    """The records with `start <= offset < stop`, in offset order within each partition.
+
+    A partition without an entry begins at its first record and ends where the log ended at the call. Offsets that
+    compaction or a transaction left empty are passed over. Leave early only inside `contextlib.aclosing`.
+
+    Raises:
+        LogStalledError: the broker went away.
+        aiokafka.errors.OffsetOutOfRangeError: retention has deleted a start offset.
+    """
+    given_start, given_stop = start or {}, stop or {}
+    starts = await log_start(bootstrap_servers, [tp for tp in partitions if tp not in given_start])
+    ends = await log_end(bootstrap_servers, [tp for tp in partitions if tp not in given_stop])
+    begin, end = {**starts, **given_start}, {**ends, **given_stop}
+    unread = {tp: begin[tp] for tp in partitions if begin[tp] < end[tp]}
+    if not unread:
+        return
+    async with _consumer(bootstrap_servers) as consumer, aclosing(_records(consumer, unread, end)) as records:
+        async for record in records:
+            yield record
+
+
+async def follow(
+    bootstrap_servers: str,
+    partitions: Collection[TopicPartition],
+    *,
+    start: Mapping[TopicPartition, int] | None = None,
+) -> AsyncGenerator[ConsumerRecord, None]:
+    """Records from `start` on, for ever; a partition without an entry begins at the log's end.
+
+    A broker that goes away is waited for. Leave it inside `contextlib.aclosing`.
+    """
+    begin = {**(await log_end(bootstrap_servers, partitions)), **(start or {})}
+    async with _consumer(bootstrap_servers, _FOLLOW_POLL_MS) as consumer:
+        _seek(consumer, begin)
+        while True:
+            for fetched in (await consumer.getmany(timeout_ms=_FOLLOW_POLL_MS)).values():
+                for record in fetched:
+                    yield record
+
+
+async def last_record(
+    bootstrap_servers: str, partition: TopicPartition, wanted: Callable[[ConsumerRecord], bool]
+) -> ConsumerRecord | None:
+    """The newest record for which `wanted` holds, or None. Reads backwards from the end in growing windows.
+
+    Raises:
+        LogStalledError: the broker went away.
+    """
+    async with _consumer(bootstrap_servers) as consumer:
+        first = (await _starts(consumer, [partition]))[partition]
+        stop = (await _ends(consumer, [partition]))[partition]
+        window = _FIRST_WINDOW
+        while stop > first:
+            start = max(first, stop - window)
+            found = None
+            async for record in _records(consumer, {partition: start}, {partition: stop}):
+                if wanted(record):
+                    found = record
+            if found is not None:
+                return found
+            stop, window = start, window * _WINDOW_GROWTH
+        return None
+
+
+@asynccontextmanager
+async def _consumer(bootstrap_servers: str, fetch_wait_ms: int = _POLL_MS) -> AsyncIterator[AIOKafkaConsumer]:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap_servers,
+        enable_auto_commit=False,
+        auto_offset_reset="none",  # a start that is gone is an error, not a jump to the end
+        fetch_max_wait_ms=fetch_wait_ms,
+    )
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def _starts(consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    starts: dict[TopicPartition, int] = await consumer.beginning_offsets(list(partitions))
+    return starts
+
+
+async def _ends(consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    # What ListOffsets says is at most the end: a fetch from there brings the high-watermark and few records.
+    _seek(consumer, await consumer.end_offsets(list(partitions)))
+    progress = _Progress(consumer)
+    while unknown := [tp for tp in partitions if consumer.highwater(tp) is None]:
+        await consumer.getmany(*unknown, timeout_ms=_POLL_MS)
+        await progress.check(unknown)
+    return {tp: consumer.highwater(tp) for tp in partitions}
+
+
+async def _records(
+    consumer: AIOKafkaConsumer, start: Mapping[TopicPartition, int], stop: Mapping[TopicPartition, int]
+) -> AsyncGenerator[ConsumerRecord, None]:
+    """`start` is below `stop` for every partition in it."""
+    _seek(consumer, start)
+    open_ = set(start)
+    progress = _Progress(consumer)
+    while open_:
+        for tp, fetched in (await consumer.getmany(*open_, timeout_ms=_POLL_MS)).items():
+            for record in fetched:
+                if record.offset < stop[tp]:
+                    yield record
+        # The position, not the last record, says how far it is: compacted offsets and transaction marks have no record.
+        for tp in list(open_):
+            if await consumer.position(tp) >= stop[tp]:
+                open_.discard(tp)
+                consumer.pause(tp)
+        await progress.check(open_)
+
+
+def _seek(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:
+    """Assign anew, which forgets positions, pauses and high-watermarks of before."""
+    consumer.assign(list(offsets))
+    for tp, offset in offsets.items():
+        consumer.seek(tp, offset)
+
+
+class _Progress:
+    """Raises when nothing has moved for `STALL_SECONDS`."""
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+        self._now = asyncio.get_running_loop().time
+        self._since = self._now()
+        self._positions: dict[TopicPartition, int] = {}
+
+    async def check(self, waiting: Collection[TopicPartition]) -> None:
+        positions = {tp: await self._consumer.position(tp) for tp in waiting}
+        if positions != self._positions:
+            self._positions, self._since = positions, self._now()
+        elif self._now() - self._since > STALL_SECONDS:
+            where = ", ".join(f"{tp.topic}-{tp.partition} at offset {offset}" for tp, offset in positions.items())
+            raise LogStalledError(f"the broker sent nothing for {STALL_SECONDS:g} s: {where}")

@@ -1,0 +1,38 @@
+"""Topics and records for tests that need some."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import NewTopic
+
+from streams.provision import admin_client
+
+
+async def make_topic(bootstrap_servers: str, name: str, partitions: int = 1, **settings: str) -> list[TopicPartition]:
+    """Create a topic; `settings` are Kafka's, with `_` for `.`. Returns its partitions."""
+    configs = {key.replace("_", "."): value for key, value in settings.items()}
+    async with admin_client(bootstrap_servers) as admin:
+        response = await admin.create_topics([NewTopic(name, partitions, -1, {}, configs)])
+    assert [code for _, code, _ in response.topic_errors] == [0], response
+    return [TopicPartition(name, number) for number in range(partitions)]
+
+
+@asynccontextmanager
+async def producer_of(bootstrap_servers: str, **options: object) -> AsyncIterator[AIOKafkaProducer]:
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", **options)
+    await producer.start()
+    try:
+        yield producer
+    finally:
+        await producer.stop()
+
+
+async def send_batch(producer: AIOKafkaProducer, tp: TopicPartition, values: Sequence[bytes], key: bytes = b"k") -> int:
+    """Send the values as one batch; its base offset."""
+    batch = producer.create_batch()
+    for value in values:
+        assert batch.append(key=key, value=value, timestamp=None) is not None
+    metadata = await (await producer.send_batch(batch, tp.topic, partition=tp.partition))
+    base: int = metadata.offset
+    return base
