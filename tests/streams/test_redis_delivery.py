@@ -17,6 +17,7 @@ from streams.delivery import SinkStatus
 from streams.embedded.process import LOOPBACK, free_port, serve
 from streams.embedded.store import _answers_ping, _arguments, _program
 from streams.sink_runner import SinkRun, run_sink
+from streams.topics import Topics
 from tests.brokers import Broker
 from tests.eventually import eventually
 from tests.sinks.memory import CountedMetrics
@@ -26,26 +27,18 @@ from tests.sinks.records import MARCH_2, snapshot, transition
 @pytest.fixture
 async def run(broker: Broker, prefix: str) -> SinkRun:
     kafka = {"bootstrap_servers": broker.bootstrap_servers}
-    scores, moves, letters = (f"{prefix}{name}" for name in ("scores", "transitions", "dead-letters"))
+    topics = Topics(prefix)
+    names = [topics.transitions, topics.scores, topics.dead_letters]
     admin = AIOKafkaAdminClient(**kafka)
     await admin.start()
-    await admin.create_topics(
-        [NewTopic(name, num_partitions=1, replication_factor=1) for name in (scores, moves, letters)]
-    )
+    await admin.create_topics([NewTopic(name, num_partitions=1, replication_factor=1) for name in names])
     await admin.close()
-    return SinkRun(
-        name="redis",
-        topics={scores: "scores", moves: "transitions"},
-        dead_letters=letters,
-        kafka=kafka,
-        group=f"{prefix}sink.redis",
-        session_timeout_ms=6000,
-    )
+    return SinkRun("redis", topics, kafka, session_timeout_ms=6000)
 
 
 async def send(run: SinkRun, offsets: range) -> None:
     """A snapshot and a transition of a lead of its own for each offset."""
-    scores, moves = run.topics
+    scores, moves = run.topics.scores, run.topics.transitions
     producer = AIOKafkaProducer(**run.kafka)
     await producer.start()
     for offset in offsets:
