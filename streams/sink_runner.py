@@ -16,6 +16,7 @@ from schemas.metrics import Metrics
 from schemas.records import DeadLetter
 from sinks.base import Input, Sink
 from streams.delivery import Deliverer, Place, Record, SinkStatus
+from streams.topics import Topics, sink_group
 
 log = logging.getLogger(__name__)
 
@@ -30,16 +31,19 @@ class SinkRun:
     """What a sink process is told. `kafka`: keyword arguments of every aiokafka client (servers, TLS, SASL)."""
 
     name: str
-    topics: Mapping[str, Input]
-    dead_letters: str
+    topics: Topics
     kafka: Mapping[str, Any] = field(repr=False)  # may hold a password
-    group: str = ""  # empty: leadstream.sink.<name>
     session_timeout_ms: int = 10_000
     batch_records: int = 200
 
     @property
-    def group_id(self) -> str:
-        return self.group or f"leadstream.sink.{self.name}"
+    def group(self) -> str:
+        return f"{self.topics.prefix}{sink_group(self.name)}"
+
+    def inputs_of(self, sink: Sink) -> dict[str, Input]:
+        """The topics that the sink reads, by name."""
+        names: dict[str, Input] = {self.topics.transitions: "transitions", self.topics.scores: "scores"}
+        return {name: input_ for name, input_ in names.items() if input_ in sink.inputs}
 
 
 async def run_sink(
@@ -72,9 +76,10 @@ async def run_sink(
         stack.push_async_callback(consumer.stop)
         await consumer.start()
         kafka = _KafkaLog(run, consumer, producer)
-        deliverer = Deliverer(run.name, sink, kafka, run.topics, metrics=metrics, now_ms=now_ms, status=status)
+        inputs = run.inputs_of(sink)
+        deliverer = Deliverer(run.name, sink, kafka, inputs, metrics=metrics, now_ms=now_ms, status=status)
         loop = _Loop(run, consumer, deliverer, status, stop, from_beginning=from_beginning)
-        consumer.subscribe(list(run.topics), listener=loop)
+        consumer.subscribe(list(inputs), listener=loop)
         watch = asyncio.create_task(_watch_lag(run.name, consumer, loop, status, metrics))
         stack.push_async_callback(_cancelled, watch)
         await loop.run()
@@ -83,7 +88,7 @@ async def run_sink(
 def _consumer(run: SinkRun) -> Any:
     return AIOKafkaConsumer(
         **run.kafka,
-        group_id=run.group_id,
+        group_id=run.group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         session_timeout_ms=run.session_timeout_ms,
@@ -111,7 +116,7 @@ class _KafkaLog:
 
     async def write_dead_letter(self, letter: DeadLetter) -> None:
         key = letter["id"].encode()
-        await self._producer.send_and_wait(self._run.dead_letters, encode("DeadLetter", letter), key=key)
+        await self._producer.send_and_wait(self._run.topics.dead_letters, encode("DeadLetter", letter), key=key)
 
     async def commit(self, ends: Mapping[Place, int]) -> None:
         try:

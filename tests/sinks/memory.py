@@ -8,14 +8,14 @@ from sinks.base import Delivery, Input, SinkError
 
 
 class MemorySink:
-    """Keeps the newest record of each key. `troubles` are raised one by one, each at the delivery it counts to."""
+    """Keeps the newest record of each topic and key. `troubles` are raised one by one, each at the delivery it counts to."""
 
     inputs: frozenset[Input] = frozenset({"transitions", "scores"})
 
     def __init__(self, effects: list[str] | None = None) -> None:
         self.troubles: list[SinkError] = []
         self.effects = effects if effects is not None else []
-        self.newest: dict[bytes, Delivery] = {}
+        self.newest: dict[tuple[str, bytes], Delivery] = {}
         self.closed = False
 
     async def open(self) -> None:
@@ -25,9 +25,9 @@ class MemorySink:
         trouble = self.troubles.pop(0) if self.troubles else None
         for each in batch if trouble is None else batch[: trouble.done]:
             self.effects.append(f"delivered {each.offset}")
-            known = self.newest.get(each.key)
+            known = self.newest.get((each.topic, each.key))
             if known is None or known.offset < each.offset:
-                self.newest[each.key] = each
+                self.newest[each.topic, each.key] = each
         if trouble is not None:
             raise trouble
 

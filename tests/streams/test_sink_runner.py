@@ -13,6 +13,7 @@ from schemas.codec import decode, encode
 from sinks.base import RetryLater, StartOver
 from streams.delivery import SinkStatus
 from streams.sink_runner import SinkRun, run_sink
+from streams.topics import Topics
 from tests.brokers import Broker
 from tests.eventually import eventually
 from tests.sinks.memory import CountedMetrics, MemorySink
@@ -23,26 +24,20 @@ from tests.sinks.records import MARCH_2, transition
 async def run(broker: Broker, prefix: str) -> SinkRun:
     """A run over fresh topics with two partitions."""
     kafka = {"bootstrap_servers": broker.bootstrap_servers}
-    names = [f"{prefix}transitions", f"{prefix}dead-letters"]
+    topics = Topics(prefix)
+    names = [topics.transitions, topics.scores, topics.dead_letters]
     admin = AIOKafkaAdminClient(**kafka)
     await admin.start()
     await admin.create_topics([NewTopic(name, num_partitions=2, replication_factor=1) for name in names])
     await admin.close()
-    return SinkRun(
-        name="memory",
-        topics={names[0]: "transitions"},
-        dead_letters=names[1],
-        kafka=kafka,
-        group=f"{prefix}sink.memory",
-        session_timeout_ms=6000,
-    )
+    return SinkRun("memory", topics, kafka, session_timeout_ms=6000)
 
 
 async def send(run: SinkRun, values: list[bytes | None], partition: int = 0) -> None:
     producer = AIOKafkaProducer(**run.kafka)
     await producer.start()
     for value in values:
-        await producer.send_and_wait(next(iter(run.topics)), value, key=b"1lead", partition=partition)
+        await producer.send_and_wait(run.topics.transitions, value, key=b"1lead", partition=partition)
     await producer.stop()
 
 
@@ -65,17 +60,17 @@ async def running(
 
 
 async def committed(run: SinkRun, partition: int = 0) -> int | None:
-    consumer = AIOKafkaConsumer(**run.kafka, group_id=run.group_id, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**run.kafka, group_id=run.group, enable_auto_commit=False)
     await consumer.start()
     try:
-        offset: int | None = await consumer.committed(TopicPartition(next(iter(run.topics)), partition))
+        offset: int | None = await consumer.committed(TopicPartition(run.topics.transitions, partition))
         return offset
     finally:
         await consumer.stop()
 
 
 async def dead_letters(run: SinkRun) -> list[dict[str, Any]]:
-    consumer = AIOKafkaConsumer(run.dead_letters, **run.kafka, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(run.topics.dead_letters, **run.kafka, auto_offset_reset="earliest")
     await consumer.start()
     try:
         async with asyncio.timeout(10):

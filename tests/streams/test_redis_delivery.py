@@ -1,0 +1,86 @@
+"""The read model from a real broker: Redis away at the start, gone in the middle, back empty."""
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from redis.exceptions import RedisError
+
+from schemas.codec import encode
+from sinks.config import RedisSettings
+from sinks.redis_leads import RedisLeads
+from sinks.redis_reader import LeadReader
+from sinks.redis_scripts import connect
+from streams.delivery import SinkStatus
+from streams.embedded.process import LOOPBACK, free_port, serve
+from streams.embedded.store import _answers_ping, _arguments, _program
+from streams.sink_runner import SinkRun, run_sink
+from streams.topics import Topics
+from tests.brokers import Broker
+from tests.eventually import eventually
+from tests.sinks.memory import CountedMetrics
+from tests.sinks.records import MARCH_2, snapshot, transition
+
+
+@pytest.fixture
+async def run(broker: Broker, prefix: str) -> SinkRun:
+    kafka = {"bootstrap_servers": broker.bootstrap_servers}
+    topics = Topics(prefix)
+    names = [topics.transitions, topics.scores, topics.dead_letters]
+    admin = AIOKafkaAdminClient(**kafka)
+    await admin.start()
+    await admin.create_topics([NewTopic(name, num_partitions=1, replication_factor=1) for name in names])
+    await admin.close()
+    return SinkRun("redis", topics, kafka, session_timeout_ms=6000)
+
+
+async def send(run: SinkRun, offsets: range) -> None:
+    """A snapshot and a transition of a lead of its own for each offset."""
+    scores, moves = run.topics.scores, run.topics.transitions
+    producer = AIOKafkaProducer(**run.kafka)
+    await producer.start()
+    for offset in offsets:
+        key = f"1v{offset}"
+        move = encode("StageTransition", transition(offset=offset, lead_key=key))
+        await producer.send_and_wait(
+            scores, encode("LeadSnapshot", snapshot(offset=offset, lead_key=key)), key.encode()
+        )
+        await producer.send_and_wait(moves, move, key.encode())
+    await producer.stop()
+
+
+async def test_redis_may_come_late_go_away_and_come_back_empty_and_the_read_model_is_whole(run: SinkRun) -> None:
+    port = free_port()
+    client = connect(f"redis://{LOOPBACK}:{port}/0")
+    leads = LeadReader(client)
+    stop, status = asyncio.Event(), SinkStatus()
+    sink = RedisLeads(RedisSettings(f"redis://{LOOPBACK}:{port}/0"))
+    task = asyncio.create_task(
+        run_sink(run, sink, metrics=CountedMetrics(), now_ms=lambda: MARCH_2, stop=stop, status=status)
+    )
+
+    def store() -> AbstractAsyncContextManager[object]:
+        return serve("the store", lambda _: [_program(), *_arguments(port)], lambda _: _answers_ping(port), None, 10)
+
+    async def holds(count: int) -> bool:
+        try:
+            feed = await leads.latest_transitions()
+            return await leads.count_leads() == count and {move["offset"] for move in feed} == set(range(count))
+        except RedisError:  # our own connection is one to the store that went away
+            return False
+
+    try:
+        await send(run, range(5))
+        await eventually(lambda: status.trouble == "Redis: ConnectionError", 30)
+        async with store():
+            await eventually(lambda: holds(5), 60)
+        await send(run, range(5, 9))
+        await eventually(lambda: status.trouble is not None, 30)
+        async with store():
+            await eventually(lambda: holds(9), 60)
+    finally:
+        stop.set()
+        await task
+        await client.aclose()
