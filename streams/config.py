@@ -24,13 +24,8 @@ _ALIASES = {"KAFKA_BOOTSTRAP_SERVERS": ("kafka", "bootstrap_servers"), "REDIS_UR
 class Kafka:
     bootstrap_servers: str = "localhost:9092"
     partitions: int = 12  # of the events topic when `topics ensure` creates it; never changes after that
-    replication_factor: int = 1
     embedded: bool = False  # the broker of `up` and `demo`: in memory, its timestamps are the producer's
-    security_protocol: str = "PLAINTEXT"
-    ca_file: str = ""
-    sasl_mechanism: str = "PLAIN"
-    sasl_username: str = ""
-    sasl_password: str = field(default="", repr=False)
+    topic_prefix: str = ""  # two deployments on one broker differ in it
 
 
 @dataclass(frozen=True)
@@ -44,7 +39,8 @@ class Collector:
     port: int = 8080
     public_url: str = ""
     origins: list[str] = field(default_factory=list)
-    allow_loopback_origins: bool = False
+    allow_loopback_origins: bool = False  # for `up` and `demo`
+    dev_page: bool = False  # a page at / with the snippet to paste and the last requests; for `up` and `demo`
     trusted_proxies: list[str] = field(default_factory=list)
     # Turns an e-mail address into a key. Whoever changes it starts new rows for leads known by e-mail alone.
     key_secret: str = field(default="", repr=False)
@@ -59,8 +55,6 @@ class WriteKey:
 @dataclass(frozen=True)
 class Worker:
     instance_id: str = ""  # static group membership: unique per worker, the same after a restart
-    checkpoint_interval_ms: int = 1000
-    fetch_wait_ms: int = 25  # lower: less latency, more CPU while idle
     status_host: str = "127.0.0.1"
     status_port: int = 0  # /livez /readyz /metrics; 0: none
 
@@ -82,6 +76,7 @@ class Webhook:
 class Alerts:
     show: list[str] = field(default_factory=list)  # personal fields that an alert may show; empty: the default list
     terminal: bool = False  # a channel without settings is the terminal
+    timezone: str = "UTC"  # of the times in alerts
 
 
 @dataclass(frozen=True)

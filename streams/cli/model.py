@@ -2,16 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import click
 
-from processors.active_model import ActiveModel
-from processors.fold_lead import fold_event, new_row
 from processors.model import Checked, ScoringModel
 from processors.model.editor_schema import json_schema
-from processors.moves import Cause
-from processors.price import Price
 from processors.run_model_tests import Failure, run_model_tests
 from schemas.records import TrackedEvent
 from sources.completion import Completion
@@ -19,6 +15,7 @@ from sources.event_file import read_json_lines
 from sources.played import Problem
 from streams.cli.exits import FINDING, WRONG_INPUT, CommandError
 from streams.cli.model_files import check_model_text, read_model_file
+from streams.explain import explain_event
 
 
 @click.group
@@ -101,26 +98,9 @@ def explain(file: str, event: Path, as_json: bool) -> None:
     for line in found["receipt"]:
         click.echo(f"  {line['points']:+8.1f}  {line['name']}  {line['units']:.2f} x {line['per_unit']:g}")
     if not found["rules"]:
-        click.echo("  it fits no rule" + (": its host is not one of site.hosts" if found["foreign_host"] else ""))
-
-
-def explain_event(scoring: ScoringModel, event: TrackedEvent) -> dict[str, Any]:
-    """What one act does to an empty row: its rules, the receipt, tags, score and stage."""
-    at = event["occurred_at"] or event.get("received_at") or 0
-    active = ActiveModel(scoring, n=1, at=at)
-    row, cause = new_row(at, active), Cause(b"1explain", (1, 1), at)
-    outcome = fold_event(row, event, cause, active)
-    price = Price(row, active, row.now)
-    return {
-        "event": event["type"],
-        "outcome": outcome,
-        "foreign_host": outcome == "foreign_host",
-        "rules": [hit.rule.id for hit in cause.hits],
-        "tags": sorted({tag for hit in cause.hits for tag in hit.tags}),
-        "score": price.score,
-        "receipt": price.receipt(),
-        "stage": row.stage,
-    }
+        click.echo(
+            "  it fits no rule" + (": its host is not one of site.hosts" if found["outcome"] == "foreign_host" else "")
+        )
 
 
 def _one_event(path: Path) -> TrackedEvent:

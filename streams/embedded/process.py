@@ -6,10 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 LOOPBACK = "127.0.0.1"
 _POLL_SECONDS = 0.02
@@ -36,14 +37,17 @@ class Child:
     thread. Elsewhere (macOS) a parent that gets SIGKILL leaves it running; the log line of the start names its pid.
     """
 
-    def __init__(self, command: Sequence[str], log: Path | None) -> None:
+    def __init__(
+        self, command: Sequence[str], log: Path | None, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         tied = [sys.executable, "-I", "-S", "-c", _TIE_TO_PARENT, str(os.getpid())] if sys.platform == "linux" else []
         output = subprocess.DEVNULL if log is None else os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the programs of pinned packages, never a user's text
                 [*tied, *command],
                 cwd="/",  # the embedded broker would obey an `.env` file in the working directory,
-                env={"RUST_LOG": "warn"},  # and variables such as LISTENER_URL, CERT or SCHEMA_REGISTRY
+                # and variables such as LISTENER_URL, CERT or SCHEMA_REGISTRY
+                env={"RUST_LOG": "warn", **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

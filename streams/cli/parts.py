@@ -1,0 +1,132 @@
+"""`leadstream worker | collector | sink NAME`: one long-running part each, for containers."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+import click
+
+from streams.cli.exits import REFUSED, WRONG_INPUT, CommandError
+from streams.cli.services import log_to_stderr, reaching, settings_of
+from streams.config import Settings
+from streams.metrics import PrometheusMetrics
+from streams.model_records import FirstModels, wait_for_first_models
+from streams.parts import (
+    SINKS,
+    make_sink,
+    make_worker,
+    run_named_sink,
+    running_collector,
+    serve_worker_status,
+    topics_of,
+)
+from streams.topic_checks import require_topics
+
+
+@click.command
+@click.pass_obj
+def worker(config: str | None) -> None:
+    r"""Fold events into scores. Start as many as there are partitions; each may be killed at any time.
+
+    \b
+    leadstream worker
+    LEADSTREAM_WORKER_STATUS_PORT=9101 leadstream worker     with /livez /readyz /metrics
+    """
+    settings = settings_of(config)
+    log_to_stderr()
+    metrics = PrometheusMetrics()
+    with reaching(settings):
+        partitions, models = asyncio.run(_ready(settings))
+    process = make_worker(settings, partitions, models, metrics)
+    status = settings.worker.status_port
+    sys.exit(process.run((lambda: serve_worker_status(process, settings, metrics)) if status else None))
+
+
+async def _ready(settings: Settings) -> tuple[int, FirstModels]:
+    """Topics as they must be, and a model in every partition; waits for the model."""
+    servers, topics = settings.kafka.bootstrap_servers, topics_of(settings)
+    partitions = await require_topics(servers, topics)
+    told = False
+
+    async def tell(missing: list[int]) -> None:
+        nonlocal told
+        if not told:
+            click.echo(
+                f"no model is active in {len(missing)} of {partitions} partitions; waiting. Activate one:\n"
+                "  leadstream model activate model.yaml",
+                err=True,
+            )
+            told = True
+
+    return partitions, await wait_for_first_models(servers, topics, partitions, tell)
+
+
+@click.command
+@click.pass_obj
+def collector(config: str | None) -> None:
+    r"""Take events over HTTP: Segment's API, POST /v1/events, and the tracker at /t.js.
+
+    \b
+    leadstream collector
+    LEADSTREAM_COLLECTOR_HOST=0.0.0.0 leadstream collector
+    """
+    settings = settings_of(config)
+    if not settings.collector.key_secret:
+        raise CommandError(
+            "no secret for lead keys",
+            "Set LEADSTREAM_COLLECTOR_KEY_SECRET_FILE to a file with 32 random characters, and keep it.",
+            code=REFUSED,
+        )
+    log_to_stderr()
+    with reaching(settings):
+        asyncio.run(_until_signal(lambda stop: _collect(settings, stop)))
+
+
+async def _collect(settings: Settings, stop: asyncio.Event) -> None:
+    partitions = await require_topics(settings.kafka.bootstrap_servers, topics_of(settings))
+    async with running_collector(settings, partitions, PrometheusMetrics()) as server:
+        try:
+            await server.start()
+        except OSError as error:
+            raise CommandError(
+                f"port {settings.collector.port} of {settings.collector.host} cannot be used: {error.strerror}",
+                "Set LEADSTREAM_COLLECTOR_PORT to a free one.",
+                code=REFUSED,
+            ) from error
+        click.echo(f"collector on http://{settings.collector.host}:{server.port}", err=True)
+        await stop.wait()
+
+
+@click.command
+@click.argument("name", type=click.Choice(SINKS))
+@click.option("--from-beginning", is_flag=True, help="Read every topic again from its first record, once.")
+@click.pass_obj
+def sink(config: str | None, name: str, from_beginning: bool) -> None:
+    r"""Deliver transitions and scores to one destination, in a consumer group of its own.
+
+    \b
+    leadstream sink redis
+    leadstream sink redis --from-beginning                   rebuild the read model
+    """
+    settings = settings_of(config)
+    log_to_stderr()
+    metrics = PrometheusMetrics()
+    try:
+        made = make_sink(name, settings, metrics)
+    except ValueError as error:
+        raise CommandError(str(error), code=WRONG_INPUT) from error
+
+    async def deliver(stop: asyncio.Event) -> None:
+        await require_topics(settings.kafka.bootstrap_servers, topics_of(settings))
+        await run_named_sink(name, made, settings, metrics, stop, from_beginning=from_beginning)
+
+    with reaching(settings):
+        asyncio.run(_until_signal(deliver))
+
+
+async def _until_signal(run: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await run(stop)

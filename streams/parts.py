@@ -1,0 +1,265 @@
+"""The composition root: each part of leadstream, wired from the settings. Nothing is connected or read at import."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from processors.fold_partition import PartitionFold
+from processors.model import ScoringModel
+from processors.model_log import ModelRecordError, read_model_record
+from schemas.codec import Kind
+from schemas.metrics import Metrics
+from schemas.records import TrackedEvent
+from sinks.alerts import AlertsSink
+from sinks.base import Sink
+from sinks.business_metrics import BusinessMetrics
+from sinks.channels import TerminalChannel, open_channels
+from sinks.config import SHOWN_TRAITS, AlertsSettings, RedisSettings, WebhookSettings
+from sinks.redis_leads import RedisLeads
+from sinks.redis_reader import LeadReader
+from sinks.redis_scripts import connect
+from sinks.webhook import WebhookSink
+from sources.config import CollectorSettings, WriteKey
+from sources.http.app import Collector, OnEvent
+from sources.http.server import CollectorServer
+from sources.kafka_producer import KafkaEventProducer
+from streams.clock import Clock, PlayedClock, SystemClock
+from streams.config import Settings
+from streams.delivery import SinkStatus
+from streams.engine.settings import EngineSettings
+from streams.engine.worker import Worker, create_worker
+from streams.explain import explain_event
+from streams.http_status import Check, serve_status, status_app
+from streams.metrics import PrometheusMetrics
+from streams.model_records import FirstModels
+from streams.scoring_state import ScoringState
+from streams.sink_runner import SinkRun, run_sink
+from streams.topics import WORKER_GROUP, Topics
+
+log = logging.getLogger(__name__)
+
+SINKS = ("redis", "webhook", "alerts", "metrics")
+_MODEL_POLL_SECONDS = 5.0
+
+
+def clock_of(settings: Settings) -> Clock:
+    """The real clock, or the one that the demo plays."""
+    play = settings.play
+    if play.days_per_second == 0:
+        return SystemClock()
+    return PlayedClock(play.start_ms, play.anchor_ms, play.days_per_second)
+
+
+def topics_of(settings: Settings) -> Topics:
+    return Topics(prefix=settings.kafka.topic_prefix)
+
+
+# --- worker ---
+
+
+def make_worker(settings: Settings, partitions: int, models: FirstModels, metrics: Metrics) -> Worker:
+    """A worker for `partitions` partitions; `models`: the first activation in each (docs/adr/0004)."""
+    topics = topics_of(settings)
+    outputs: dict[Kind, str] = {
+        "StageTransition": topics.transitions,
+        "LeadSnapshot": topics.scores,
+        "ModelActivated": topics.scores,
+        "DeadLetter": topics.dead_letters,
+    }
+
+    def empty_state(number: int) -> ScoringState:
+        return ScoringState(PartitionFold(topics.events, number, partitions, models[number]), outputs, metrics)
+
+    # The embedded broker needs half a session for the first join, has no idempotent producer, and answers a fetch that
+    # finds nothing only at the end of its wait.
+    embedded = settings.kafka.embedded
+    engine = EngineSettings(
+        bootstrap_servers=settings.kafka.bootstrap_servers,
+        events_topic=topics.events,
+        changelog_topic=topics.rows,
+        output_topics=tuple(sorted(set(outputs.values()))),
+        group=f"{topics.prefix}{WORKER_GROUP}",
+        instance_id=settings.worker.instance_id or None,
+        idempotence=not embedded,
+        fetch_wait_ms=25 if embedded else 100,
+        session_timeout_seconds=6.0 if embedded else 30.0,
+        heartbeat_interval_seconds=2.0 if embedded else 3.0,
+    )
+    return create_worker(engine, empty_state, clock_of(settings), metrics)
+
+
+async def serve_worker_status(worker: Worker, settings: Settings, metrics: PrometheusMetrics) -> None:
+    """/livez, /readyz and /metrics of a worker, for as long as it runs."""
+
+    async def check() -> str | None:
+        health = worker.health()
+        return None if health["ready"] else str(health["failure"] or "not ready: joining the group, or recovering")
+
+    app = status_app(metrics.render, {"worker": check})
+    async with serve_status(app, settings.worker.status_port, settings.worker.status_host):
+        await asyncio.Event().wait()
+
+
+# --- collector ---
+
+
+@asynccontextmanager
+async def running_collector(
+    settings: Settings, partitions: int, metrics: PrometheusMetrics, on_event: OnEvent | None = None
+) -> AsyncIterator[CollectorServer]:
+    """A collector with its producer, ready to be started on its port; ended in order with the block.
+
+    Raises:
+        ValueError: a setting that is none, such as a network in `trusted_proxies`.
+    """
+    topics, clock = topics_of(settings), clock_of(settings)
+    collector_settings = CollectorSettings(
+        secret=settings.collector.key_secret.encode(),
+        write_keys=tuple(WriteKey(key.name, key.key) for key in settings.write_keys),
+        origins=tuple(settings.collector.origins),
+        allow_loopback_origins=settings.collector.allow_loopback_origins,
+        trusted_proxies=tuple(settings.collector.trusted_proxies),
+        events_topic=topics.events,
+        dead_letters_topic=topics.dead_letters,
+    )
+    producer = KafkaEventProducer(
+        settings.kafka.bootstrap_servers,
+        {topics.events: partitions, topics.dead_letters: partitions},
+        now_ms=clock.now_ms,
+    )
+    async with AsyncExitStack() as stack:
+        model = await stack.enter_async_context(watched_model(settings))
+        collector = Collector(
+            collector_settings,
+            producer,
+            now_ms=clock.now_ms,
+            metrics=metrics,
+            metrics_page=lambda: metrics.render()[0],
+            explain=model.explain,
+            on_event=on_event,
+        )
+        await producer.start()
+        stack.push_async_callback(producer.stop)
+        server = CollectorServer(collector, host=settings.collector.host, port=settings.collector.port)
+        stack.push_async_callback(server.stop)
+        yield server
+
+
+class WatchedModel:
+    """The model in force, as the read model tells it; for explanations only."""
+
+    def __init__(self) -> None:
+        self.model: ScoringModel | None = None
+
+    def explain(self, event: TrackedEvent) -> Sequence[Mapping[str, Any]]:
+        """The receipt of one act by itself; empty while no model is known."""
+        return [] if self.model is None else list(explain_event(self.model, event)["receipt"])
+
+
+@asynccontextmanager
+async def watched_model(settings: Settings) -> AsyncIterator[WatchedModel]:
+    watched, redis = WatchedModel(), connect(settings.redis.url)
+    task = asyncio.create_task(_watch_model(LeadReader(redis), watched))
+    try:
+        yield watched
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await redis.aclose()
+
+
+async def _watch_model(reader: LeadReader, watched: WatchedModel) -> None:
+    while True:
+        try:
+            activated = await reader.active_model()
+            watched.model = None if activated is None else read_model_record(activated["body"])
+        except (OSError, ModelRecordError) as error:
+            log.debug("no model for explanations: %s", error)
+        await asyncio.sleep(_MODEL_POLL_SECONDS)
+
+
+# --- sinks ---
+
+
+def make_sink(name: str, settings: Settings, metrics: Metrics) -> Sink:
+    """One of `SINKS`.
+
+    Raises:
+        ValueError: what is wrong with its settings.
+    """
+    match name:
+        case "redis":
+            return RedisLeads(RedisSettings(settings.redis.url))
+        case "webhook":
+            hook = settings.webhook
+            if not hook.url:
+                raise ValueError("[webhook] url is not set: nowhere to send to")
+            webhook = WebhookSettings(hook.url, tuple(hook.secret.split()), allow_private=hook.allow_private)
+            return WebhookSink(webhook, clock_of(settings).now_ms)
+        case "alerts":
+            return _alerts(settings, metrics)
+        case "metrics":
+            return BusinessMetrics(metrics)
+        case _:
+            raise ValueError(f"no sink {name!r}; there are: {', '.join(SINKS)}")
+
+
+def _alerts(settings: Settings, metrics: Metrics) -> AlertsSink:
+    alerts = AlertsSettings(
+        redis_url=settings.redis.url,
+        shown_traits=tuple(settings.alerts.show) or SHOWN_TRAITS,
+        timezone=ZoneInfo(settings.alerts.timezone),
+    )
+    channels = open_channels({name: channel.url for name, channel in settings.channels.items()})
+    fallback = TerminalChannel() if settings.alerts.terminal else None
+    return AlertsSink(alerts, channels, metrics=metrics, fallback=fallback)
+
+
+async def run_named_sink(
+    name: str,
+    sink: Sink,
+    settings: Settings,
+    metrics: PrometheusMetrics,
+    stop: asyncio.Event,
+    *,
+    from_beginning: bool = False,
+) -> None:
+    """Run one sink until `stop`, with its status page where a port is set."""
+    status = SinkStatus()
+    run = SinkRun(
+        name=name,
+        topics=topics_of(settings),
+        kafka={"bootstrap_servers": settings.kafka.bootstrap_servers},
+        session_timeout_ms=6_000 if settings.kafka.embedded else 10_000,
+    )
+
+    async def check() -> str | None:
+        return status.problem()
+
+    async with _status_page(settings, metrics, {name: check}):
+        await run_sink(
+            run,
+            sink,
+            metrics=metrics,
+            now_ms=clock_of(settings).now_ms,
+            stop=stop,
+            status=status,
+            from_beginning=from_beginning,
+        )
+
+
+@asynccontextmanager
+async def _status_page(
+    settings: Settings, metrics: PrometheusMetrics, checks: Mapping[str, Check]
+) -> AsyncIterator[None]:
+    if not settings.sinks.status_port:
+        yield
+        return
+    app = status_app(metrics.render, checks)
+    async with serve_status(app, settings.sinks.status_port, settings.sinks.status_host):
+        yield

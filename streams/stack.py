@@ -1,0 +1,185 @@
+"""All parts on this machine, in memory: what `up` and `demo` run.
+
+Broker and store are embedded; collector, worker and sinks are the same commands that a container would call, as child
+processes, told by their environment. Everything listens on loopback and ends with this process, however that ends.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from secrets import token_hex
+from types import MappingProxyType
+from typing import Self
+
+import aiohttp
+
+from processors.play import model_activated
+from streams.clock import Clock
+from streams.config import Kafka, Redis, Settings
+from streams.embedded.broker import EmbeddedBroker
+from streams.embedded.process import Child, StartError, free_port
+from streams.embedded.store import EmbeddedStore
+from streams.model_records import write_activation
+from streams.parts import clock_of, topics_of
+from streams.provision import ensure_topics
+
+PARTITIONS = 4
+READY_SECONDS = 60.0
+_ROOT = Path(__file__).parents[1]
+
+OnStep = Callable[[str], None]
+
+
+@dataclass
+class Stack:
+    """The running parts. `settings` point at them; children are told the same by their environment."""
+
+    settings: Settings
+    logs: Path
+    workers: list[Child] = field(default_factory=list)
+    status_ports: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.settings.collector.host}:{self.settings.collector.port}"
+
+    @property
+    def clock(self) -> Clock:
+        return clock_of(self.settings)
+
+    def environment(self, more: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+        """What a child needs to find the others."""
+        settings = self.settings
+        play = settings.play
+        return {
+            "PATH": os.defpath,
+            "PYTHONPATH": str(_ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "KAFKA_BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
+            "LEADSTREAM_KAFKA_EMBEDDED": "true",
+            "REDIS_URL": settings.redis.url,
+            "LEADSTREAM_COLLECTOR_PORT": str(settings.collector.port),
+            "LEADSTREAM_COLLECTOR_ALLOW_LOOPBACK_ORIGINS": "true",
+            "LEADSTREAM_COLLECTOR_KEY_SECRET": settings.collector.key_secret,
+            "LEADSTREAM_COLLECTOR_ORIGINS": ",".join(settings.collector.origins),
+            "LEADSTREAM_ALERTS_TERMINAL": "true",
+            "LEADSTREAM_PLAY_START_MS": str(play.start_ms),
+            "LEADSTREAM_PLAY_ANCHOR_MS": str(play.anchor_ms),
+            "LEADSTREAM_PLAY_DAYS_PER_SECOND": str(play.days_per_second),
+            **more,
+        }
+
+    def start(self, name: str, *command: str, status_variable: str = "", **more: str) -> Child:
+        """Start a part, such as `start("worker-1", "worker")`; its output goes to a file in `logs`."""
+        if status_variable:
+            self.status_ports[name] = free_port()
+            more[status_variable] = str(self.status_ports[name])
+        arguments = [sys.executable, "-m", "streams", *command]
+        return Child(arguments, self.logs / f"{name}.log", self.environment(more))
+
+    def start_worker(self) -> Child:
+        """One more worker; every one has the same static group id, so that a successor takes over at once."""
+        name = f"worker-{len(self.workers) + 1}"
+        child = self.start(
+            name, "worker", status_variable="LEADSTREAM_WORKER_STATUS_PORT", LEADSTREAM_WORKER_INSTANCE_ID="worker"
+        )
+        self.workers.append(child)
+        return child
+
+    async def until_ready(self, name: str, child: Child, port: int | None = None) -> None:
+        """Return when the part's /readyz says so.
+
+        Raises:
+            StartError: it ended or was not ready in time; the message ends with its last line.
+        """
+        url = f"http://127.0.0.1:{port or self.status_ports[name]}/readyz"
+        async with aiohttp.ClientSession() as session:
+
+            async def ready() -> bool:
+                with suppress(aiohttp.ClientError, TimeoutError):
+                    async with session.get(url, timeout=aiohttp.ClientTimeout(2)) as response:
+                        return response.status == 200
+                return False
+
+            try:
+                await child.until(ready, name, READY_SECONDS)
+            except StartError as error:
+                raise StartError(f"{error}: {self.last_line(name)}") from error
+
+    def last_line(self, name: str) -> str:
+        """The last line that a part has written: why it ended."""
+        path = self.logs / f"{name}.log"
+        lines = path.read_text("utf-8", "replace").splitlines() if path.is_file() else []
+        return lines[-1] if lines else "it wrote nothing"
+
+    @classmethod
+    @asynccontextmanager
+    async def running(
+        cls,
+        settings: Settings,
+        model: str,
+        logs: Path,
+        on_step: OnStep,
+        *,
+        sinks: tuple[str, ...] = ("redis", "alerts"),
+    ) -> AsyncIterator[Self]:
+        """Everything, ready; ended in order with the block.
+
+        Args:
+            settings: port, origins, keys and clock; where the services are is filled in.
+            model: text of the model that is activated first.
+            logs: a folder for the output of the parts.
+            on_step: told of each step that is done.
+            sinks: which sinks to run.
+
+        Raises:
+            StartError: a part did not come up.
+        """
+        async with AsyncExitStack() as stack:
+            broker = await stack.enter_async_context(EmbeddedBroker.start(logs / "broker.log"))
+            on_step(f"broker ready on {broker.bootstrap_servers}, in memory")
+            store = await stack.enter_async_context(EmbeddedStore.start(logs / "store.log"))
+            on_step("store ready, in memory")
+            self = cls(_placed(settings, broker.bootstrap_servers, store.url), logs)
+            await self._provision(model)
+            on_step(f"5 topics with {PARTITIONS} partitions, model activated")
+            await self._start_parts(stack, sinks)
+            on_step(f"collector on {self.url}")
+            on_step("worker has its partitions")
+            yield self
+
+    async def _provision(self, model: str) -> None:
+        servers, topics = self.settings.kafka.bootstrap_servers, topics_of(self.settings)
+        await ensure_topics(servers, topics, partitions=PARTITIONS)
+        await write_activation(servers, topics, PARTITIONS, model_activated(model, 1), self.clock.now_ms())
+
+    async def _start_parts(self, stack: AsyncExitStack, sinks: tuple[str, ...]) -> None:
+        waits: list[Awaitable[None]] = []
+        for name in sinks:
+            child = self.start(name, "sink", name, status_variable="LEADSTREAM_SINKS_STATUS_PORT")
+            stack.push_async_callback(child.stop)
+            waits.append(self.until_ready(name, child))
+        collector = self.start("collector", "collector", LEADSTREAM_COLLECTOR_DEV_PAGE="true")
+        stack.push_async_callback(collector.stop)
+        waits.append(self.until_ready("collector", collector, self.settings.collector.port))
+        stack.push_async_callback(self._stop_workers)
+        waits.append(self.until_ready("worker-1", self.start_worker()))
+        await asyncio.gather(*waits)
+
+    async def _stop_workers(self) -> None:
+        for child in self.workers:
+            await child.stop(grace_seconds=10.0)
+
+
+def _placed(settings: Settings, bootstrap_servers: str, redis_url: str) -> Settings:
+    """The settings with the addresses of the embedded services and a port for the collector."""
+    return replace(
+        settings,
+        kafka=Kafka(bootstrap_servers=bootstrap_servers, embedded=True),
+        redis=Redis(redis_url),
+        collector=replace(settings.collector, port=settings.collector.port or free_port(), key_secret=token_hex(16)),
+    )
