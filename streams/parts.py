@@ -72,7 +72,7 @@ def make_worker(settings: Settings, partitions: int, models: FirstModels, metric
     }
 
     def empty_state(number: int) -> ScoringState:
-        return ScoringState(PartitionFold(topics.events, number, partitions, models[number]), outputs, metrics)
+        return ScoringState(PartitionFold(topics.events, number, partitions, models[number]), number, outputs, metrics)
 
     # The embedded broker needs half a session for the first join, has no idempotent producer, and answers a fetch that
     # finds nothing only at the end of its wait.
