@@ -21,6 +21,19 @@ def pack_model(text: str) -> bytes:
     return zlib.compress(text.encode())
 
 
+def model_activated(text: str, n: int, *, notify: bool = False) -> ModelActivated:
+    """The record that activates a model file.
+
+    Raises:
+        ModelRecordError: it is no model.
+    """
+    body = pack_model(text)
+    model = read_model_record(body)
+    return ModelActivated(
+        n=n, version=model.version, name=model.name, fold_version=FOLD_VERSION, notify=notify, body=body
+    )
+
+
 def unpack_model(body: bytes) -> str:
     """The model file.
 

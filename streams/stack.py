@@ -17,7 +17,7 @@ from typing import Self
 
 import aiohttp
 
-from processors.play import model_activated
+from processors.model_log import model_activated
 from streams.clock import Clock
 from streams.config import Kafka, Redis, Settings
 from streams.embedded.broker import EmbeddedBroker

@@ -7,7 +7,7 @@ from typing import Any
 
 from processors.fold_partition import PartitionFold, Sent
 from processors.model import event_from_fields
-from processors.model_log import FOLD_VERSION, pack_model, read_model_record
+from processors.model_log import model_activated, pack_model, read_model_record
 from processors.price import Price
 from processors.run_model_tests import start_of_tests_ms
 from schemas.codec import decode, encode
@@ -24,18 +24,6 @@ class Logged:
     timestamp: int
     key: bytes | None
     value: bytes | None
-
-
-def model_record(text: str, n: int = 1, *, notify: bool = False) -> bytes:
-    body = pack_model(text)
-    model = read_model_record(body)
-    return encode(
-        "ModelActivated",
-        {
-            "n": n, "version": model.version, "name": model.name, "fold_version": FOLD_VERSION,
-            "notify": notify, "body": body,
-        },
-    )  # fmt: skip
 
 
 @dataclass
@@ -62,7 +50,7 @@ class History:
         self.sent += self.fold.fold([record])
 
     def activate(self, day: float, text: str, n: int = 1, *, notify: bool = False) -> None:
-        self.record(day, CONTROL_KEY, model_record(text, n, notify=notify))
+        self.record(day, CONTROL_KEY, encode("ModelActivated", model_activated(text, n, notify=notify)))
 
     def act(self, day: float, *, key: bytes = LEAD, logged: float | None = None, **event: Any) -> None:
         """An act at `day` (its record at `logged`, by default the same), given by the fields of a condition."""
