@@ -14,6 +14,15 @@ MetricName = Literal[
     "leadstream_collector_requests_total",
     "leadstream_collector_ack_seconds",
     "leadstream_worker_records_total",
+    "leadstream_worker_batch_records",
+    "leadstream_worker_changelog_records_total",
+    "leadstream_worker_checkpoint_age_seconds",
+    "leadstream_worker_checkpoint_seconds",
+    "leadstream_worker_fold_seconds",
+    "leadstream_worker_lag_records",
+    "leadstream_worker_partitions",
+    "leadstream_worker_recovery_seconds",
+    "leadstream_worker_ticks_total",
 ]
 
 
@@ -25,6 +34,7 @@ class Metric:
     buckets: tuple[float, ...] = ()
 
 
+RECORDS = (1, 10, 100, 500, 1_000, 2_000, 5_000)
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10)
 
 METRICS: dict[MetricName, Metric] = {
@@ -40,6 +50,21 @@ METRICS: dict[MetricName, Metric] = {
     "leadstream_worker_records_total": Metric(
         "counter", "Records of the events topic that were folded, by outcome.", ("outcome",)
     ),
+    "leadstream_worker_batch_records": Metric("histogram", "Records folded in one go.", (), RECORDS),
+    "leadstream_worker_changelog_records_total": Metric("counter", "Rows written to the changelog."),
+    "leadstream_worker_checkpoint_age_seconds": Metric(
+        "gauge", "Since when folded records wait for a completed checkpoint; 0 if none waits."
+    ),
+    "leadstream_worker_checkpoint_seconds": Metric(
+        "histogram", "From the cut of a checkpoint to its committed offset.", (), SECONDS
+    ),
+    "leadstream_worker_fold_seconds": Metric("histogram", "Fold of one batch.", (), SECONDS),
+    "leadstream_worker_lag_records": Metric("gauge", "Records in the log that are not folded yet.", ("partition",)),
+    "leadstream_worker_partitions": Metric("gauge", "Partitions owned by this worker."),
+    "leadstream_worker_recovery_seconds": Metric(
+        "histogram", "Rebuild of the memory of newly assigned partitions.", (), SECONDS
+    ),
+    "leadstream_worker_ticks_total": Metric("counter", "Ticks written to the events topic."),
 }
 
 

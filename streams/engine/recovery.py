@@ -1,0 +1,145 @@
+"""Rebuilds the memory of partitions after an assignment: FOLD.md 7. No Faust; Kafka behind `RecoverySource`."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from schemas.metrics import Metrics
+from streams.engine.partitions import Partition
+from streams.engine.state import CorruptRowError, LogRecord, PartitionState
+
+
+class RecoveryError(Exception):
+    """Log, changelog and commit do not fit together. The worker exits; the message tells what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogBounds:
+    """Of one partition of the events topic: first offset still there, offset the next record gets."""
+
+    begin: int
+    end: int
+
+
+class RecoverySource(Protocol):
+    def changelog(self, partitions: Sequence[int]) -> AsyncIterator[tuple[int, Sequence[LogRecord]]]:
+        """(partition, records) in log order up to the true end of each partition."""
+
+    def changelog_end(self, partition: int) -> int:
+        """After `changelog`: the offset its next record gets."""
+
+    async def log_bounds(self, partitions: Sequence[int]) -> Mapping[int, LogBounds]: ...
+
+
+def start_offset(
+    where: str, bounds: LogBounds, committed: int | None, part_offset: int | None, newest_row_offset: int
+) -> int:
+    """Where the fold goes on (FOLD.md 7.1).
+
+    Args:
+        where: topic and partition, for messages.
+        bounds: of the events partition.
+        committed: by the group; None: never.
+        part_offset: C of the changelog's `part` record; None: there is none.
+        newest_row_offset: highest row version of the current epoch; -1: no row.
+
+    Raises:
+        RecoveryError: when going on would lose or repeat something.
+    """
+    if committed is not None and committed > 0 and part_offset is None:
+        raise RecoveryError(
+            f"{where}: offset {committed} is committed, but the changelog has no `part` record: it lost writes. "
+            "Restore the changelog topic, or rebuild: reset the group to the log's first offset with an empty changelog"
+        )
+    if committed is not None and part_offset is not None and part_offset < committed:
+        raise RecoveryError(
+            f"{where}: the changelog ends at offset {part_offset} of the log, but {committed} is committed: it lost "
+            "writes. Commit the group back to the former, if the log still has it"
+        )
+    start = committed if committed is not None else part_offset
+    if start is None:
+        if bounds.begin > 0:
+            raise RecoveryError(
+                f"{where}: nothing is committed, the changelog is empty, and the log begins at {bounds.begin}: its "
+                "first records are gone. Write an `epoch` record to start from there"
+            )
+        start = 0
+    if start < bounds.begin:
+        raise RecoveryError(
+            f"{where}: the fold stands at {start}, but the log begins at {bounds.begin}: {bounds.begin - start} records "
+            "were deleted unread. Write an `epoch` record to accept the loss"
+        )
+    if start > bounds.end:
+        raise RecoveryError(
+            f"{where}: the fold stands at {start}, but the log ends at {bounds.end}: it was truncated or made anew. "
+            "Write an `epoch` record to go on with the new log"
+        )
+    if newest_row_offset >= bounds.end:
+        raise RecoveryError(
+            f"{where}: a row knows offset {newest_row_offset}, but the log ends at {bounds.end}: it was truncated. "
+            "Write an `epoch` record to go on with the new log"
+        )
+    return start
+
+
+class Recovery:
+    """Makes new partitions; the caller owns them only when all are ready."""
+
+    def __init__(
+        self,
+        source: RecoverySource,
+        state_factory: Callable[[int], PartitionState],
+        metrics: Metrics,
+        *,
+        events_topic: str,
+        changelog_topic: str,
+    ) -> None:
+        self._source = source
+        self._state_factory = state_factory
+        self._metrics = metrics
+        self._events_topic = events_topic
+        self._changelog_topic = changelog_topic
+        self.restored_total = 0
+
+    async def recover(
+        self, numbers: Iterable[int], committed: Mapping[int, int | None], generation: int
+    ) -> list[Partition]:
+        """Read the changelog of the partitions and check it against log and commits.
+
+        Raises:
+            RecoveryError: see `start_offset`; also for a row that cannot be read.
+        """
+        started = time.perf_counter()
+        numbers = sorted(numbers)
+        states = {number: self._state_factory(number) for number in numbers}
+        async for number, records in self._source.changelog(numbers):
+            self._restore(number, states[number], records)
+            await asyncio.sleep(0)
+        bounds = await self._source.log_bounds(numbers)  # after the changelog: an old owner may still have written
+        partitions = []
+        for number, state in states.items():
+            state.restored()
+            where = f"{self._events_topic}[{number}]"
+            start = start_offset(
+                where, bounds[number], committed.get(number), state.next_offset, state.newest_row_offset
+            )
+            end = self._source.changelog_end(number)
+            partitions.append(Partition(number, generation, state, start, end, bounds[number].end))
+        self._metrics.observe("leadstream_worker_recovery_seconds", time.perf_counter() - started)
+        return partitions
+
+    def _restore(self, number: int, state: PartitionState, records: Sequence[LogRecord]) -> None:
+        for record in records:
+            key = record.key
+            try:
+                if key is None:
+                    raise CorruptRowError("a row without a key")  # noqa: TRY301 - joins the one message below
+                state.restore(key, record.value)
+            except CorruptRowError as error:
+                raise RecoveryError(
+                    f"{self._changelog_topic}[{number}] offset {record.offset} key {key!r} cannot be read: {error}. "
+                    "Going on would lose points: restore the record, or rebuild the changelog from the log"
+                ) from error
+        self.restored_total += len(records)

@@ -1,0 +1,110 @@
+"""Ends a process that has work and does not do it. A thread, so that a blocked event loop is seen too.
+
+The supervisor starts a new worker, and recovery repairs: a process either moves or is gone.
+"""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+EXIT_STUCK = 70
+FAILED_GRACE_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class Progress:
+    """Since when there is work and `value` does not change. None: no work, or it moves."""
+
+    value: object = None
+    stuck_since: float | None = None
+
+    def update(self, value: object, *, work: bool, now: float) -> None:
+        if not work:
+            self.stuck_since = None
+        elif self.stuck_since is None or value != self.value:
+            self.stuck_since = now
+        self.value = value
+
+
+@dataclass(slots=True)
+class Vitals:
+    """What the event loop tells the watchdog; all times are monotonic seconds."""
+
+    beat_at: float = field(default_factory=time.monotonic)
+    folding: Progress = field(default_factory=Progress)
+    checkpoints: Progress = field(default_factory=Progress)
+    recovery: Progress = field(default_factory=Progress)
+    rebalance: Progress = field(default_factory=Progress)
+    fetching: Progress = field(default_factory=Progress)
+    failed_at: float | None = None
+    failure: str = ""
+    stopping_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    stall_seconds: float
+    drain_seconds: float
+    rebalance_timeout_seconds: float
+
+
+def verdict(vitals: Vitals, now: float, limits: Limits) -> str | None:
+    """Why the process must end, or None."""
+    stall_seconds, drain_seconds = limits.stall_seconds, limits.drain_seconds
+    if vitals.failed_at is not None and now - vitals.failed_at > FAILED_GRACE_SECONDS:
+        return f"the worker failed but did not end: {vitals.failure}"
+    if vitals.stopping_at is not None and now - vitals.stopping_at > drain_seconds + FAILED_GRACE_SECONDS:
+        return f"the worker did not stop within {drain_seconds:g} s; what was not committed will be folded again"
+    if now - vitals.beat_at > stall_seconds:
+        return f"the event loop is blocked for {now - vitals.beat_at:.0f} s"
+    watched = (
+        ("no record was folded", vitals.folding, stall_seconds),
+        ("no checkpoint was completed", vitals.checkpoints, stall_seconds),
+        ("recovery did not move", vitals.recovery, stall_seconds),
+        ("no fetch was answered", vitals.fetching, stall_seconds),
+        ("a rebalance did not end", vitals.rebalance, stall_seconds + limits.rebalance_timeout_seconds),
+    )
+    for what, progress, limit in watched:
+        since = progress.stuck_since
+        if since is not None and now - since > limit:
+            return f"{what} for {now - since:.0f} s although there is work"
+    return None
+
+
+def end_process(reason: str) -> None:
+    sys.stderr.write(f"leadstream worker: {reason}; ending the process\n")
+    sys.stderr.flush()
+    os._exit(EXIT_STUCK)
+
+
+class Watchdog(threading.Thread):
+    """Looks once a second. `end` is called from this thread."""
+
+    INTERVAL_SECONDS = 1.0
+
+    def __init__(self, vitals: Vitals, limits: Limits, *, end: Callable[[str], None] = end_process) -> None:
+        super().__init__(name="watchdog", daemon=True)
+        self._vitals = vitals
+        self._limits = limits
+        self._end = end
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def run(self) -> None:
+        looked_at = time.monotonic()
+        while not self._stopped.wait(self.INTERVAL_SECONDS):
+            now = time.monotonic()
+            suspended = now - looked_at > 5 * self.INTERVAL_SECONDS
+            looked_at = now
+            if suspended:  # the whole process slept: the loop gets its chance first
+                self._vitals.beat_at = now
+                continue
+            reason = verdict(self._vitals, now, self._limits)
+            if reason is not None:
+                self._end(reason)
+                return

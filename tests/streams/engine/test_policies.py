@@ -1,0 +1,141 @@
+"""Small decisions: pacing of fetches, ticks, the watchdog, settings."""
+
+import ssl
+import threading
+import time
+
+import pytest
+
+from schemas import codec
+from streams.engine.pacing import Pacing
+from streams.engine.partitions import Partition, Partitions
+from streams.engine.settings import EngineSettings, Security, UnsafeSettingsError
+from streams.engine.state import Output
+from streams.engine.ticks import Ticker, tick_is_due
+from streams.engine.watchdog import FAILED_GRACE_SECONDS, Limits, Progress, Vitals, Watchdog, verdict
+from streams.engine.worker import create_worker
+from tests.streams.engine.doubles import CountingMetrics, FixedClock
+from tests.streams.engine.toy import ToyState
+
+
+@pytest.mark.parametrize(
+    ("records", "elapsed", "expected"),
+    [(1, 0.0, 0.01), (1, 0.004, 0.006), (1, 0.02, 0.0), (2_000, 0.0, 0.0), (1_999, 0.0, 0.01)],
+)
+def test_small_deliveries_are_spaced_and_a_full_one_is_followed_at_once(
+    records: int, elapsed: float, expected: float
+) -> None:
+    pacing = Pacing(0.01, full=2_000)
+    assert pacing.pause_seconds(5.0) == 0.0
+    pacing.delivered(records, 5.0)
+    assert pacing.pause_seconds(5.0 + elapsed) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("now", "wake", "backlogged", "due"),
+    [
+        (1_000, 999, False, True),
+        (1_000, 1_000, False, False),
+        (1_000, None, False, False),
+        (1_000, 1, True, False),
+    ],
+)
+def test_a_tick_is_due_when_the_clock_has_passed_the_wake_up(
+    now: int, wake: int | None, backlogged: bool, due: bool
+) -> None:
+    assert tick_is_due(now, wake, backlogged=backlogged) is due
+
+
+def test_the_tick_goes_to_its_partition_with_the_clock_as_its_time() -> None:
+    state = ToyState("t", wake_after_ms=100)
+    state._last_at_ms = 1_000
+    partitions = Partitions(lambda _: pytest.fail("not an output"), CountingMetrics(), batch_records=10)
+    partitions.own([Partition(3, 1, state, 0, 0, 0)])
+    written: list[tuple[Output, int]] = []
+    clock = FixedClock(1_100)
+    ticker = Ticker(
+        partitions, clock, lambda record, at: written.append((record, at)), CountingMetrics(), events_topic="events"
+    )
+    ticker.tick()
+    assert written == []
+    clock.at_ms = 1_101
+    ticker.tick()
+    assert written == [(Output("events", b"ctl", codec.encode("Tick", {}), 3), 1_101)]
+
+
+NOW = 1_000.0
+
+
+def vitals(**given: object) -> Vitals:
+    return Vitals(**{"beat_at": NOW, **given})  # type: ignore[arg-type]  # a table of examples
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (vitals(), None),
+        (vitals(beat_at=NOW - 61), "the event loop is blocked for 61 s"),
+        (vitals(folding=Progress(1, NOW - 61)), "no record was folded for 61 s although there is work"),
+        (vitals(folding=Progress(1, NOW - 59)), None),
+        (vitals(checkpoints=Progress(1, NOW - 61)), "no checkpoint was completed for 61 s although there is work"),
+        (vitals(recovery=Progress(1, NOW - 61)), "recovery did not move for 61 s although there is work"),
+        (vitals(fetching=Progress(1, NOW - 61)), "no fetch was answered for 61 s although there is work"),
+        (vitals(rebalance=Progress(1, NOW - 89)), None),
+        (vitals(rebalance=Progress(1, NOW - 91)), "a rebalance did not end for 91 s although there is work"),
+        (vitals(failed_at=NOW - 1, failure="x"), None),
+        (vitals(failed_at=NOW - FAILED_GRACE_SECONDS - 1, failure="x"), "the worker failed but did not end: x"),
+        (vitals(stopping_at=NOW - 25), None),
+        (
+            vitals(stopping_at=NOW - 31),
+            "the worker did not stop within 20 s; what was not committed will be folded again",
+        ),
+    ],
+)
+def test_the_watchdog_ends_what_has_work_and_does_not_move(state: Vitals, reason: str | None) -> None:
+    assert verdict(state, NOW, Limits(60, 20, 30)) == reason
+
+
+def test_progress_is_stuck_only_while_there_is_work_and_no_change() -> None:
+    progress = Progress()
+    progress.update(1, work=False, now=1.0)
+    assert progress.stuck_since is None
+    progress.update(1, work=True, now=2.0)
+    progress.update(1, work=True, now=3.0)
+    assert progress.stuck_since == 2.0
+    progress.update(2, work=True, now=4.0)
+    assert progress.stuck_since == 4.0
+    progress.update(2, work=False, now=5.0)
+    assert progress.stuck_since is None
+
+
+def test_the_watchdog_thread_ends_a_blocked_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Watchdog, "INTERVAL_SECONDS", 0.01)
+    ended, reasons = threading.Event(), []
+
+    def end(reason: str) -> None:
+        reasons.append(reason)
+        ended.set()
+
+    dog = Watchdog(Vitals(beat_at=time.monotonic() - 5), Limits(1, 1, 1), end=end)
+    dog.start()
+    assert ended.wait(5)
+    dog.join(5)
+    assert reasons[0].startswith("the event loop is blocked for 5 s")
+
+
+def test_a_password_never_goes_without_tls_and_is_never_printed() -> None:
+    with pytest.raises(UnsafeSettingsError, match="turn TLS on"):
+        Security(sasl_mechanism="PLAIN", username="u", password="hush")
+    safe = Security(ssl.create_default_context(), "PLAIN", "u", "hush")
+    assert "hush" not in repr(safe)
+    assert safe.client_arguments()["security_protocol"] == "SASL_SSL"
+    assert Security().client_arguments() == {}
+
+
+def test_a_worker_is_not_ready_before_it_has_recovered() -> None:
+    settings = EngineSettings("127.0.0.1:1", "events", "rows", ("transitions",))
+    worker = create_worker(settings, lambda _: ToyState("transitions"), FixedClock(), CountingMetrics())
+    assert (worker.health()["alive"], worker.health()["ready"], worker.health()["partitions"]) == (True, False, {})
+    worker.fail("no answer")
+    worker.fail("and then more")
+    assert (worker.health()["alive"], worker.health()["failure"]) == (False, "no answer")
