@@ -39,7 +39,7 @@ async def first_models(bootstrap_servers: str, topics: Topics, partitions: int) 
             if len(found) == partitions:
                 return found
     cut_off = [tp.partition for tp in events if starts[tp] > 0 and tp.partition not in found]
-    if cut_off and (repeated := await _repeated_model(bootstrap_servers, topics, partitions)) is not None:
+    if cut_off and (repeated := await repeated_model(bootstrap_servers, topics, partitions)) is not None:
         found |= dict.fromkeys(cut_off, (repeated[0], repeated[1]))
     return found
 
@@ -130,7 +130,7 @@ async def _stored_model(bootstrap_servers: str, topics: Topics, partition: int, 
     return cast("ModelActivated", decode(found.value)[1])
 
 
-async def _repeated_model(bootstrap_servers: str, topics: Topics, partitions: int) -> tuple[ModelActivated, int] | None:
+async def repeated_model(bootstrap_servers: str, topics: Topics, partitions: int) -> tuple[ModelActivated, int] | None:
     """The activation on the scores topic, and the time of its record."""
     tp = TopicPartition(topics.scores, partition_of(CONTROL_KEY, partitions))
     found = await last_record(bootstrap_servers, tp, lambda record: usable_activation(record) is not None)
