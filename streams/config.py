@@ -16,6 +16,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from streams.clock import Clock, PlayedClock, SystemClock
+from streams.topics import Topics
+
 DEFAULT_FILE = "leadstream.toml"
 _ALIASES = {"KAFKA_BOOTSTRAP_SERVERS": ("kafka", "bootstrap_servers"), "REDIS_URL": ("redis", "url")}
 
@@ -24,6 +27,7 @@ _ALIASES = {"KAFKA_BOOTSTRAP_SERVERS": ("kafka", "bootstrap_servers"), "REDIS_UR
 class Kafka:
     bootstrap_servers: str = "localhost:9092"
     partitions: int = 12  # of the events topic when `topics ensure` creates it; never changes after that
+    replication_factor: int = 1  # of the topics that `topics ensure` creates; 3 where there are three brokers
     embedded: bool = False  # the broker of `up` and `demo`: in memory, its timestamps are the producer's
     topic_prefix: str = ""  # two deployments on one broker differ in it
 
@@ -106,6 +110,18 @@ class Settings:
     alerts: Alerts = Alerts()
     channels: dict[str, Channel] = field(default_factory=dict)
     play: Play = Play()
+
+
+def clock_of(settings: Settings) -> Clock:
+    """The real clock, or the one that the demo plays."""
+    play = settings.play
+    if play.days_per_second == 0:
+        return SystemClock()
+    return PlayedClock(play.start_ms, play.anchor_ms, play.days_per_second)
+
+
+def topics_of(settings: Settings) -> Topics:
+    return Topics(prefix=settings.kafka.topic_prefix)
 
 
 class SettingsError(ValueError):

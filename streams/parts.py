@@ -27,8 +27,8 @@ from sources.config import CollectorSettings, WriteKey
 from sources.http.app import Collector, OnEvent
 from sources.http.server import CollectorServer
 from sources.kafka_producer import KafkaEventProducer
-from streams.clock import Clock, PlayedClock, SystemClock
-from streams.config import Settings
+from streams.clock import SystemClock
+from streams.config import Settings, clock_of, topics_of
 from streams.delivery import SinkStatus
 from streams.engine.settings import EngineSettings
 from streams.engine.worker import Worker, create_worker
@@ -38,24 +38,12 @@ from streams.metrics import PrometheusMetrics
 from streams.model_records import FirstModels
 from streams.scoring_state import ScoringState
 from streams.sink_runner import SinkRun, run_sink
-from streams.topics import WORKER_GROUP, Topics
+from streams.topics import WORKER_GROUP
 
 log = logging.getLogger(__name__)
 
 SINKS = ("redis", "webhook", "alerts", "metrics")
 _MODEL_POLL_SECONDS = 5.0
-
-
-def clock_of(settings: Settings) -> Clock:
-    """The real clock, or the one that the demo plays."""
-    play = settings.play
-    if play.days_per_second == 0:
-        return SystemClock()
-    return PlayedClock(play.start_ms, play.anchor_ms, play.days_per_second)
-
-
-def topics_of(settings: Settings) -> Topics:
-    return Topics(prefix=settings.kafka.topic_prefix)
 
 
 # --- worker ---

@@ -17,14 +17,12 @@ from typing import Self
 
 import aiohttp
 
-from processors.model_log import model_activated
+from streams.activation import plan_activation, write_activation
 from streams.clock import Clock
-from streams.config import Kafka, Redis, Settings
+from streams.config import Kafka, Redis, Settings, clock_of, topics_of
 from streams.embedded.broker import EmbeddedBroker
 from streams.embedded.process import Child, StartError, free_port
 from streams.embedded.store import EmbeddedStore
-from streams.model_records import write_activation
-from streams.parts import clock_of, topics_of
 from streams.provision import ensure_topics
 
 PARTITIONS = 4
@@ -155,7 +153,8 @@ class Stack:
     async def _provision(self, model: str) -> None:
         servers, topics = self.settings.kafka.bootstrap_servers, topics_of(self.settings)
         await ensure_topics(servers, topics, partitions=PARTITIONS)
-        await write_activation(servers, topics, PARTITIONS, model_activated(model, 1), self.clock.now_ms())
+        activation = await plan_activation(servers, topics, PARTITIONS, model, notify=False)
+        await write_activation(servers, topics, activation, self.clock.now_ms)
 
     async def _start_parts(self, stack: AsyncExitStack, sinks: tuple[str, ...]) -> None:
         waits: list[Awaitable[None]] = []
