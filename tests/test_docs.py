@@ -178,20 +178,9 @@ def test_every_command_that_is_named_exists(page: Path) -> None:
 
 
 def test_every_command_stands_in_the_list_of_commands() -> None:
-    page = text_of("docs/commands.md")
-    assert not [words for words in commands() if not re.search(rf"`leadstream {words}[ `]", page)]
-
-
-def test_every_option_stands_in_the_list_of_commands() -> None:
-    lines = text_of("docs/commands.md").splitlines()
-    missing = []
-    for words, command in commands().items():
-        row = next(
-            (line for line in lines if line.startswith("|") and re.search(rf"`leadstream {words}[ `]", line)), ""
-        )
-        long = {name for name in options_of(command) if name.startswith("--")} - {"--help"}
-        missing += [f"leadstream {words} {name}" for name in sorted(long) if f"`{name}" not in row]
-    assert not missing
+    """docs/commands.md is generated; its own test holds the words of it."""
+    headings = set(re.findall(r"^## leadstream (.+)$", text_of("docs/commands.md"), flags=re.MULTILINE))
+    assert headings == set(commands())
 
 
 def test_every_command_shows_an_example_on_a_line_of_its_own() -> None:
