@@ -11,6 +11,7 @@ from schemas.rows import ModelEntry, Version
 
 FOLD_VERSION = 1  # bumped by code that changes results; takes effect at a `ModelActivated` record
 MAX_MODEL_BYTES = 1024 * 1024
+MAX_MODELS = 2**31
 
 
 class ModelRecordError(ValueError):
@@ -96,6 +97,8 @@ class ModelLog:
         """
         if self.entries and (record["n"], record["version"]) <= (self.entries[-1].n, self.entries[-1].hash):
             return False
+        if not 0 <= record["n"] < MAX_MODELS:
+            raise ModelRecordError(f"n is {record['n']}, expected a count below 2^31")
         entry = ModelEntry(version, at, record["n"], record["version"])
         self._load(entry, record)
         self.entries.append(entry)

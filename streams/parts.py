@@ -200,7 +200,7 @@ def make_sink(name: str, settings: Settings, metrics: Metrics) -> Sink:
             if not hook.url:
                 raise ValueError("[webhook] url is not set: nowhere to send to")
             webhook = WebhookSettings(hook.url, tuple(hook.secret.split()), allow_private=hook.allow_private)
-            return WebhookSink(webhook, clock_of(settings).now_ms)
+            return WebhookSink(webhook, SystemClock().now_ms)  # receivers refuse a signature that is not of now
         case "alerts":
             return _alerts(settings, metrics)
         case "metrics":
@@ -239,7 +239,7 @@ async def run_named_sink(
     )
 
     async def check() -> str | None:
-        return status.problem()
+        return status.problem() or await sink.healthy()
 
     async with _status_page(settings, metrics, {name: check}):
         await run_sink(

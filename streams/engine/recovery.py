@@ -65,7 +65,7 @@ def start_offset(
                 f"{where}: nothing is committed, the changelog is empty, and the log begins at {bounds.begin}: its "
                 "first records are gone. Write an `epoch` record to start from there"
             )
-        return 0
+        start = 0
     if start < bounds.begin:
         raise RecoveryError(
             f"{where}: the fold stands at {start}, but the log begins at {bounds.begin}: {bounds.begin - start} records "
