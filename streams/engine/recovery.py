@@ -1,4 +1,4 @@
-"""Rebuilds the memory of partitions after an assignment: FOLD.md 7. No Faust; Kafka behind `RecoverySource`."""
+"""Rebuilds the memory of partitions after an assignment: docs/fold.md 7. No Faust; Kafka behind `RecoverySource`."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ class RecoverySource(Protocol):
 def start_offset(
     where: str, bounds: LogBounds, committed: int | None, part_offset: int | None, newest_row_offset: int
 ) -> int:
-    """Where the fold goes on (FOLD.md 7.1).
+    """Where the fold goes on (docs/fold.md 7.1).
 
     Args:
         where: topic and partition, for messages.

@@ -14,7 +14,7 @@ EVERY = 10
 
 
 class ToyState:
-    """Rows with versions, as FOLD.md wants them, without epochs, models and scores."""
+    """Rows with versions, as docs/fold.md wants them, without epochs, models and scores."""
 
     def __init__(
         self,
