@@ -10,8 +10,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import click
 from rich.console import Console
+from rich.status import Status
 from rich.text import Text
 
 from processors.model import Checked, ScoringModel
@@ -20,6 +22,7 @@ from streams.cli.exits import FINDING, REFUSED, UNREACHABLE, WRONG_INPUT, Comman
 from streams.cli.model_files import check_model_text, read_model_file
 from streams.cli.services import settings_of
 from streams.config import Settings
+from streams.dev_page import REQUESTS_PATH
 from streams.embedded.process import LOOPBACK, StartError, free_port
 from streams.metrics import PrometheusMetrics
 from streams.parts import make_sink, run_named_sink
@@ -28,6 +31,7 @@ from streams.stack import Stack
 from streams.supervise import PartEndedError, supervise
 
 _SHIPPED = "minimal"
+_MODEL_SECONDS = 20.0
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -139,14 +143,12 @@ async def _run(settings: Settings, text: str, model: ScoringModel, logs: Path, c
         async with Stack.running(
             settings, text, logs, lambda step: console.print(Text(f"  {step}")), sinks=("redis",)
         ) as stack:
-            status.stop()
-            _tell_ready(stack, model, console)
-            await _watch(stack, console)
+            await _watch(stack, model, console, status)
     finally:
         status.stop()
 
 
-async def _watch(stack: Stack, console: Console) -> None:
+async def _watch(stack: Stack, model: ScoringModel, console: Console, status: Status) -> None:
     metrics, never = PrometheusMetrics(), asyncio.Event()
     alerts = make_sink("alerts", stack.settings, metrics)
     tasks = [
@@ -154,6 +156,9 @@ async def _watch(stack: Stack, console: Console) -> None:
         asyncio.create_task(supervise(stack, lambda line: console.print(Text(line, style="yellow")))),
     ]
     try:
+        await _until_explained(stack)
+        status.stop()
+        _tell_ready(stack, model, console)
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
@@ -161,6 +166,17 @@ async def _watch(stack: Stack, console: Console) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+
+
+async def _until_explained(stack: Stack) -> None:
+    """Return when the model has come through worker and sink to the page, which can say from now on what scores."""
+    async with aiohttp.ClientSession() as session:
+
+        async def explains() -> bool:
+            async with session.get(f"{stack.url}{REQUESTS_PATH}") as response:
+                return (await response.json())["model"] is not None
+
+        await stack.parts["collector"].until(explains, "the model", _MODEL_SECONDS)
 
 
 def _tell_ready(stack: Stack, model: ScoringModel, console: Console) -> None:
