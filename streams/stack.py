@@ -126,6 +126,7 @@ class Stack:
         on_step: OnStep,
         *,
         sinks: tuple[str, ...] = ("redis", "alerts"),
+        beside: Callable[[Self], None] = lambda _: None,
     ) -> AsyncIterator[Self]:
         """Everything, ready; ended in order with the block.
 
@@ -135,6 +136,8 @@ class Stack:
             logs: a folder for the output of the parts.
             on_step: told of each step that is done.
             sinks: which sinks to run.
+            beside: called when broker, store and topics are there and the parts begin to start: for what joins a
+                consumer group in this process, which takes as long as the worker does.
 
         Raises:
             StartError: a part did not come up.
@@ -147,9 +150,8 @@ class Stack:
             self = cls(_placed(settings, broker.bootstrap_servers, store.url), logs)
             await self._provision(model)
             on_step(f"5 topics with {PARTITIONS} partitions, model activated")
-            await self._start_parts(stack, sinks)
-            on_step(f"collector on {self.url}")
-            on_step("worker has its partitions")
+            beside(self)
+            await self._start_parts(stack, sinks, on_step)
             yield self
 
     async def _provision(self, model: str) -> None:
@@ -157,17 +159,22 @@ class Stack:
         await ensure_topics(servers, topics, partitions=PARTITIONS)
         await write_activation(servers, topics, PARTITIONS, model_activated(model, 1), self.clock.now_ms())
 
-    async def _start_parts(self, stack: AsyncExitStack, sinks: tuple[str, ...]) -> None:
+    async def _start_parts(self, stack: AsyncExitStack, sinks: tuple[str, ...], on_step: OnStep) -> None:
+        async def told(ready: Awaitable[None], step: str) -> None:
+            await ready
+            on_step(step)
+
         waits: list[Awaitable[None]] = []
         for name in sinks:
             child = self.start(name, "sink", name, status_variable="LEADSTREAM_SINKS_STATUS_PORT")
             stack.push_async_callback(child.stop)
-            waits.append(self.until_ready(name, child))
+            waits.append(told(self.until_ready(name, child), f"sink {name} has its partitions"))
         collector = self.start("collector", "collector", LEADSTREAM_COLLECTOR_DEV_PAGE="true")
         stack.push_async_callback(collector.stop)
-        waits.append(self.until_ready("collector", collector, self.settings.collector.port))
+        ready = self.until_ready("collector", collector, self.settings.collector.port)
+        waits.append(told(ready, f"collector on {self.url}"))
         stack.push_async_callback(self._stop_workers)
-        waits.append(self.until_ready("worker-1", self.start_worker()))
+        waits.append(told(self.until_ready("worker-1", self.start_worker()), "worker has its partitions"))
         await asyncio.gather(*waits)
 
     async def _stop_workers(self) -> None:
