@@ -105,10 +105,8 @@ class LiveView:
 
     def _time(self, moment: Moment) -> RenderableType:
         grid = Table.grid(padding=(0, 2))
-        bar = ProgressBar(moment.days, min(moment.day, moment.days), width=_BAR_CELLS)
-        grid.add_row(
-            Text(f"{moment.date:<18}", style="bold"), bar, f"day {min(moment.day, moment.days)} of {moment.days}"
-        )
+        bar = ProgressBar(moment.days, moment.day, width=_BAR_CELLS)
+        grid.add_row(Text(f"{moment.date:<18}", style="bold"), bar, f"day {moment.day} of {moment.days}")
         return grid
 
 

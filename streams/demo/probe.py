@@ -1,7 +1,7 @@
 """Measures from outside: reads the topics as any consumer may, and knows nothing of the worker but what stands there."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, cast
 
@@ -76,12 +76,16 @@ class Probe:
                 for place, records in fetched.items():
                     self._take(place, records, seen_at)
 
-    async def uncommitted(self) -> int:
-        """Events that were read here and are behind the last checkpoint: a new worker has to fold them again."""
+    @property
+    def ends(self) -> dict[TopicPartition, int]:
+        """How far the events were read here: the offset behind the last one of each partition."""
+        return dict(self._ends)
+
+    async def uncommitted(self, ends: Mapping[TopicPartition, int]) -> int:
+        """Records up to `ends` that are behind the last checkpoint: a new worker has to fold them again."""
         async with _consumer(self._servers, f"{self._topics.prefix}{WORKER_GROUP}") as consumer:
-            places = [TopicPartition(self._topics.events, number) for number in range(self._partitions)]
-            consumer.assign(places)
-            return sum([max(0, self._ends.get(tp, 0) - (await consumer.committed(tp) or 0)) for tp in places])
+            consumer.assign(list(ends))
+            return sum([max(0, end - (await consumer.committed(tp) or 0)) for tp, end in ends.items()])
 
     def _take(self, place: TopicPartition, records: list[ConsumerRecord], seen_at: int) -> None:
         watch = self._watches[place.partition]
