@@ -55,9 +55,9 @@ class Site:
             "LEADSTREAM_PLAY_DAYS_PER_SECOND": "0.00001",
         }
 
-    async def run(self, *arguments: str, **environment: str) -> Answer:
+    async def run(self, *arguments: str, command: click.Command = cli, **environment: str) -> Answer:
         known = {"KAFKA_BOOTSTRAP_SERVERS": self.broker, "REDIS_URL": self.redis, **self.environment, **environment}
-        return await run(*arguments, **known)
+        return await run(*arguments, command=command, **known)
 
     @asynccontextmanager
     async def log(self, *, model: str | None = None) -> AsyncIterator[ScoredLog]:
@@ -89,10 +89,10 @@ async def _deliver(sink: RedisLeads, batch: list[Delivery]) -> None:
         await sink.deliver(batch)
 
 
-async def run(*arguments: str, **environment: str) -> Answer:
+async def run(*arguments: str, command: click.Command = cli, **environment: str) -> Answer:
     """As `leadstream ARGUMENTS` would, but in this process; `streams.cli.main` turns errors into codes the same way."""
     result = await asyncio.to_thread(
-        CliRunner().invoke, cli, list(arguments), env=environment, standalone_mode=False, catch_exceptions=True
+        CliRunner().invoke, command, list(arguments), env=environment, standalone_mode=False, catch_exceptions=True
     )
     error = result.exception
     if isinstance(error, CommandError):
