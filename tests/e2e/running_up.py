@@ -75,11 +75,11 @@ class RunningUp:
 
 
 @asynccontextmanager
-async def running_up(folder: Path, *arguments: str) -> AsyncIterator[RunningUp]:
-    """Ready: it has said how to stop it."""
+async def running_up(folder: Path, *arguments: str, until: str = "Ctrl-C stops") -> AsyncIterator[RunningUp]:
+    """It has said `until`; by default it is ready then."""
     up = RunningUp(_start(folder, arguments), folder)
     try:
-        await up.says("Ctrl-C stops", START_SECONDS)
+        await up.says(until, START_SECONDS)
         yield up
     finally:
         if up.process.poll() is None:

@@ -102,6 +102,18 @@ async def test_a_killed_worker_is_started_again_and_a_dead_collector_ends_it(tmp
         assert up.files() == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_in_the_middle_of_the_start_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    async with running_up(tmp_path, until="model activated") as up:
+        await eventually(lambda: len(up.children()) == 5)
+        children = up.children()
+        up.process.send_signal(number)
+        assert await up.ended() == 0
+        assert not [pid for pid in children if runs(pid)]
+        assert up.files() == []
+        assert "Traceback" not in up.output
+
+
 async def _refuse_and_allow(up: RunningUp) -> None:
     """An origin that is not allowed is told on the terminal and on the page; localhost and those of the file may send."""
     call = {"type": "page", "anonymousId": "b2", "writeKey": "web_1", "context": {"page": {"url": "/x"}}}

@@ -92,6 +92,11 @@ def test_the_last_ones_are_kept_newest_first_and_all_are_counted() -> None:
     assert (found[0]["outcome"], found[0]["url"]) == ("refused", "http://my.test:3000")
 
 
+def test_text_cannot_turn_around_what_follows_or_hide() -> None:
+    request = shown({**PRICING, "anonymous_id": "b\u202e1", "url": "https://www.acme.example/\x07\u200b"})
+    assert (request["lead"], request["url"]) == ("b�1", "https://www.acme.example/��")
+
+
 def test_no_text_from_outside_is_shown_in_full_length() -> None:
     long = "x" * 3000
     request = shown({"type": "page_view", "anonymous_id": "b1", "url": f"https://{long}/", "traits": {"email": long}})
