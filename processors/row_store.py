@@ -130,6 +130,15 @@ class RowStore:
             self._pack(key)
         return self._packed.get(key)
 
+    def take_out(self, key: bytes) -> bytes | None:
+        """The row as the changelog would hold it now; it is no longer here, as if it had never been."""
+        data = self.packed(key)
+        self._packed.pop(key, None)
+        self._open.pop(key, None)
+        self._dirty.discard(key)
+        self._gone.discard(key)
+        return data
+
     def _unpack(self, key: bytes) -> OpenRow | None:
         data = self._packed.get(key)
         if data is None:

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import aiohttp
 
-from processors.model_log import model_activated
 from processors.models import load_shipped
+from streams.activation import plan_activation, write_activation
 from streams.clock import SystemClock
 from streams.embedded.process import Child, free_port
-from streams.model_records import write_activation
 from streams.provision import ensure_topics
 from streams.topics import Topics
 from tests.brokers import Broker
@@ -42,8 +41,9 @@ class Deployment:
     async def provision(self) -> None:
         servers = self.broker.bootstrap_servers
         await ensure_topics(servers, self.topics, partitions=PARTITIONS)
-        record = model_activated(load_shipped("reference"), 1)
-        await write_activation(servers, self.topics, PARTITIONS, record, SystemClock().now_ms())
+        model = load_shipped("reference")
+        activation = await plan_activation(servers, self.topics, PARTITIONS, model, notify=False)
+        await write_activation(servers, self.topics, activation, SystemClock().now_ms)
 
     def environment(self) -> dict[str, str]:
         return {

@@ -26,6 +26,10 @@ class Logged:
     value: bytes | None
 
 
+def model_record(text: str, n: int = 1, *, notify: bool = False) -> bytes:
+    return encode("ModelActivated", model_activated(text, n, notify=notify))
+
+
 @dataclass
 class History:
     """One partition of one: every record goes through `PartitionFold.fold`, in the order told."""
@@ -50,7 +54,7 @@ class History:
         self.sent += self.fold.fold([record])
 
     def activate(self, day: float, text: str, n: int = 1, *, notify: bool = False) -> None:
-        self.record(day, CONTROL_KEY, encode("ModelActivated", model_activated(text, n, notify=notify)))
+        self.record(day, CONTROL_KEY, model_record(text, n, notify=notify))
 
     def act(self, day: float, *, key: bytes = LEAD, logged: float | None = None, **event: Any) -> None:
         """An act at `day` (its record at `logged`, by default the same), given by the fields of a condition."""
