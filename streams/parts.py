@@ -185,6 +185,7 @@ async def run_named_sink(
         topics=topics_of(settings),
         kafka={"bootstrap_servers": settings.kafka.bootstrap_servers},
         session_timeout_ms=6_000 if settings.kafka.embedded else 10_000,
+        fetch_wait_ms=25 if settings.kafka.embedded else 500,
     )
 
     async def check() -> str | None:

@@ -28,13 +28,17 @@ NEVER_MS = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class SinkRun:
-    """What a sink process is told. `kafka`: keyword arguments of every aiokafka client (servers, TLS, SASL)."""
+    """What a sink process is told. `kafka`: keyword arguments of every aiokafka client (servers, TLS, SASL).
+
+    `fetch_wait_ms`: how long a broker may hold a fetch that finds nothing. The embedded one answers only at its end.
+    """
 
     name: str
     topics: Topics
     kafka: Mapping[str, Any] = field(repr=False)  # may hold a password
     session_timeout_ms: int = 10_000
     batch_records: int = 200
+    fetch_wait_ms: int = 500
 
     @property
     def group(self) -> str:
@@ -93,6 +97,7 @@ def _consumer(run: SinkRun) -> Any:
         auto_offset_reset="earliest",
         session_timeout_ms=run.session_timeout_ms,
         heartbeat_interval_ms=run.session_timeout_ms // 3,
+        fetch_max_wait_ms=run.fetch_wait_ms,
         # While the destination is away nothing is fetched, for hours if need be; heartbeats go on beside it.
         max_poll_interval_ms=NEVER_MS,
         rebalance_timeout_ms=60_000,

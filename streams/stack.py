@@ -115,6 +115,7 @@ class Stack:
         on_step: OnStep,
         *,
         sinks: tuple[str, ...] = ("redis", "alerts"),
+        beside: Callable[[Self], None] = lambda _: None,
     ) -> AsyncIterator[Self]:
         """Everything, ready; ended in order with the block.
 
@@ -124,6 +125,8 @@ class Stack:
             logs: a folder for the output of the parts.
             on_step: told of each step that is done.
             sinks: which sinks to run.
+            beside: called when broker, store and topics are there and the parts begin to start: for what joins a
+                consumer group in this process, which takes as long as the worker does.
 
         Raises:
             StartError: a part did not come up.
@@ -137,6 +140,7 @@ class Stack:
             self.parts |= {"broker": broker.child, "store": store.child}
             await self._provision(model)
             on_step(f"5 topics with {PARTITIONS} partitions, model activated")
+            beside(self)
             await self._start_parts(stack, sinks, on_step)
             yield self
 

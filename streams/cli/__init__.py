@@ -44,7 +44,7 @@ class _Lazy(click.Group):
 @click.version_option(version("leadstream"), message="leadstream %(version)s")
 @click.pass_context
 def cli(context: click.Context, config: str | None) -> None:
-    r"""Live, explainable lead scoring on Kafka.
+    """Live, explainable lead scoring on Kafka.
 
     \b
     leadstream demo                      a B2B site, played; needs nothing

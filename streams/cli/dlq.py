@@ -18,7 +18,7 @@ _DETAIL = 80
 
 @click.group()
 def dlq() -> None:
-    r"""Records that could not be used: kept whole, with the reason.
+    """Records that could not be used: kept whole, with the reason.
 
     \b
     leadstream dlq list
@@ -31,7 +31,7 @@ def dlq() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the letters as JSON.")
 @click.pass_context
 def list_(context: click.Context, reason: str | None, as_json: bool) -> None:
-    r"""Count dead letters by reason, or list those of one.
+    """Count dead letters by reason, or list those of one.
 
     \b
     leadstream dlq list
@@ -57,7 +57,7 @@ def list_(context: click.Context, reason: str | None, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.pass_context
 def show(context: click.Context, number: int, as_json: bool) -> None:
-    r"""One dead letter, whole. Bytes that are no text are shown as escapes.
+    """One dead letter, whole. Bytes that are no text are shown as escapes.
 
     \b
     leadstream dlq show 12

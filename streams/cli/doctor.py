@@ -12,7 +12,7 @@ from streams.doctor import examine
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> int:
-    r"""Look at the services that leadstream needs: the broker, its topics, Redis.
+    """Look at the services that leadstream needs: the broker, its topics, Redis.
 
     \b
     leadstream doctor

@@ -31,7 +31,7 @@ from streams.send_record import send_record
 
 @click.group()
 def lead() -> None:
-    r"""Look at leads, and say what sales thinks of one.
+    """Look at leads, and say what sales thinks of one.
 
     ID is a lead key, an anonymous id, a user id or an e-mail.
 
@@ -47,7 +47,7 @@ def lead() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.pass_context
 def show(context: click.Context, id_: str, at_text: str | None, as_json: bool) -> None:
-    r"""Who a lead is, where it came from, and how it moved.
+    """Who a lead is, where it came from, and how it moved.
 
     \b
     leadstream lead show c_81f2
@@ -68,7 +68,7 @@ def show(context: click.Context, id_: str, at_text: str | None, as_json: bool) -
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.pass_context
 def why(context: click.Context, id_: str, at_text: str | None, as_json: bool) -> None:
-    r"""Why a lead has its score: every rule, cap and penalty; the lines add up.
+    """Why a lead has its score: every rule, cap and penalty; the lines add up.
 
     The score is that of now: it has faded since the last act.
 
@@ -90,7 +90,7 @@ def why(context: click.Context, id_: str, at_text: str | None, as_json: bool) ->
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 @click.pass_context
 def list_(context: click.Context, stage: str | None, grade: str | None, limit: int, as_json: bool) -> None:
-    r"""The leads with the highest score now, best first.
+    """The leads with the highest score now, best first.
 
     \b
     leadstream lead list --stage mql --limit 10
@@ -117,7 +117,7 @@ def list_(context: click.Context, stage: str | None, grade: str | None, limit: i
 def feedback(
     context: click.Context, id_: str, word: str, *, reason: str | None, version: int | None, as_json: bool
 ) -> None:
-    r"""Say what sales decided: WORD is one that a stage of the model lists under `feedback`.
+    """Say what sales decided: WORD is one that a stage of the model lists under `feedback`.
 
     \b
     leadstream lead feedback ada@bigbank.example accepted --reason "call on Friday"

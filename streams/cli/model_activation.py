@@ -24,7 +24,7 @@ from streams.model_records import active_model
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 @click.pass_context
 def activate(context: click.Context, file: Path, notify: bool, yes: bool, as_json: bool) -> int:
-    r"""Make FILE the model that scores from now on.
+    """Make FILE the model that scores from now on.
 
     Checks the file, runs the tests it carries, shows what changes and asks. Activating promotes nobody by itself. May
     be repeated: the same content again changes nothing.
@@ -62,7 +62,7 @@ def activate(context: click.Context, file: Path, notify: bool, yes: bool, as_jso
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.pass_context
 def active(context: click.Context, body: bool, as_json: bool) -> int:
-    r"""Show the model that scores now.
+    """Show the model that scores now.
 
     \b
     leadstream model active

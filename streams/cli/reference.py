@@ -20,7 +20,7 @@ are milliseconds since 1970 in UTC. Settings: `leadstream --config FILE`, `leads
 
 def all_commands() -> Iterator[tuple[str, click.Command]]:
     """(`leadstream topics ensure`, command) of every command that is built, groups among them."""
-    context = click.Context(cli, info_name="leadstream")
+    context = _root()
     for name in _COMMANDS:
         command = cli.get_command(context, name) if find_spec(f"streams.cli.{_COMMANDS[name]}") else None
         if command is not None:
@@ -34,11 +34,16 @@ def _walk(path: str, command: click.Command) -> Iterator[tuple[str, click.Comman
             yield from _walk(f"{path} {name}", inner)
 
 
+def _root() -> click.Context:
+    return click.Context(cli, info_name="leadstream", **cli.context_settings)
+
+
 def document() -> str:
     """The page."""
     parts = [_INTRODUCTION]
     for path, command in all_commands():
-        context = click.Context(command, info_name=path, max_content_width=110, terminal_width=110)
+        own = path.removeprefix("leadstream ")
+        context = click.Context(command, info_name=own, parent=_root(), terminal_width=110)
         parts.append(f"## {path}\n\n```\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 

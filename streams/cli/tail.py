@@ -43,7 +43,7 @@ class Filter:
 def tail(
     context: click.Context, what: str, *, lead: str | None, type_: str | None, count: int | None, as_json: bool
 ) -> int:
-    r"""Show records as they come, from now on; Ctrl-C ends it.
+    """Show records as they come, from now on; Ctrl-C ends it.
 
     \b
     leadstream tail events --type page_view

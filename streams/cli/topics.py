@@ -17,7 +17,7 @@ from streams.topic_checks import check_topics
 
 @click.group()
 def topics() -> None:
-    r"""Create and check the topics.
+    """Create and check the topics.
 
     \b
     leadstream topics ensure --partitions 12
@@ -34,7 +34,7 @@ def topics() -> None:
 def ensure(
     context: click.Context, partitions: int | None, replication: int | None, dry_run: bool, as_json: bool
 ) -> None:
-    r"""Create the topics that are missing, each events partition with its epoch record.
+    """Create the topics that are missing, each events partition with its epoch record.
 
     May be repeated. The partition count of a live topic never changes.
 
@@ -77,7 +77,7 @@ def _print(done: Provisioned, did: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_context
 def check(context: click.Context, as_json: bool) -> int:
-    r"""Check counts, settings and epoch records, and say how to mend what is wrong.
+    """Check counts, settings and epoch records, and say how to mend what is wrong.
 
     \b
     leadstream topics check

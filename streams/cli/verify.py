@@ -23,7 +23,7 @@ _SHOWN = 50
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_context
 def verify(context: click.Context, lead: str | None, as_json: bool) -> int:
-    r"""Prove that the state is what the log says.
+    """Prove that the state is what the log says.
 
     Folds the events log again from its first record, and compares the rows, transitions and dead letters that come out
     with those that the worker wrote. Changes nothing; the worker may run meanwhile.
@@ -99,5 +99,6 @@ def summary(report: VerifyReport) -> str:
     return (
         f"log {plural(report.records, 'record')} to {plural(report.partitions, 'partition end')}; {leads}, "
         f"{transitions}, {report.missing:,} missing, {report.extra:,} extra; {report.scored:,} of "
-        f"{plural(report.accepted, 'event')} count, {report.lost:,} lost, {report.counted_twice:,} counted twice"
+        f"{plural(report.accepted, 'event')} count, {sum(report.dropped.values()):,} left out as the rules say, "
+        f"{plural(report.dead_letters, 'dead letter')}, {report.lost:,} lost, {report.counted_twice:,} counted twice"
     )

@@ -1,0 +1,99 @@
+"""`leadstream demo`."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from streams.cli.exits import FINDING, REFUSED, UNREACHABLE, CommandError
+from streams.demo.live_view import LiveView
+from streams.demo.plain_view import PlainView
+from streams.demo.player import CollectorGoneError
+from streams.demo.report import DemoReport
+from streams.demo.run import Demo, DemoOptions
+from streams.demo.view import View
+from streams.embedded.process import LOOPBACK, StartError
+
+
+@click.command
+@click.option(
+    "--days", type=click.IntRange(2, 365), default=60, show_default=True, help="Simulated days, one a second."
+)
+@click.option("--seed", type=int, default=7, show_default=True, help="Of chance: the same seed, the same visitors.")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="Of the collector; 0: a free one."
+)
+@click.option("--keep", is_flag=True, help="Leave everything running at the end, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Only the report, as one line; progress goes to stderr.")
+def demo(days: int, seed: int, port: int, keep: bool, as_json: bool) -> int:
+    r"""Play an invented B2B site through real requests, kill a worker, and prove that nothing was lost.
+
+    \b
+    leadstream demo
+    leadstream demo --days 10 --port 0
+    leadstream demo --json | jq .latency_ms
+
+    Everything runs on this machine, in memory, and is gone at the end. Exit code 1 if a number fails.
+    """
+    if port:
+        _check_port(port)
+    with tempfile.TemporaryDirectory(prefix="leadstream-demo-") as folder:
+        logs = Path(folder)
+        logging.basicConfig(filename=logs / "demo.log", level=logging.WARNING, force=True)
+        with _view(as_json=as_json) as view:
+            report = _run(Demo(DemoOptions(days, seed, port, keep), view, logs), as_json=as_json)
+    return FINDING if report.problems() else 0
+
+
+def _run(run: Demo, *, as_json: bool) -> DemoReport:
+    def on_report(report: DemoReport) -> None:
+        if as_json:
+            click.echo(report.as_json())
+
+    async def until_signal() -> DemoReport:
+        task = asyncio.current_task()
+        assert task is not None  # this is a coroutine
+        for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C, which asyncio itself makes a cancellation
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        return await run.run(on_report)
+
+    try:
+        return asyncio.run(until_signal())
+    except asyncio.CancelledError as error:
+        raise click.Abort from error
+    except (StartError, CollectorGoneError, TimeoutError) as error:
+        raise CommandError(str(error), code=UNREACHABLE) from error
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the collector: closed connections do not count
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise CommandError(
+                f"port {port} of {LOOPBACK} cannot be used: {error.strerror}",
+                "Another one: leadstream demo --port 8081; any free one: --port 0",
+                code=REFUSED,
+            ) from error
+
+
+@contextlib.contextmanager
+def _view(*, as_json: bool) -> Iterator[View]:
+    release = ".".join(version("leadstream").split(".")[:2])
+    if as_json:
+        yield PlainView(release, sys.stderr)
+    elif Console().is_interactive:
+        with LiveView(release) as view:
+            yield view
+    else:
+        yield PlainView(release)
