@@ -20,7 +20,7 @@ from streams.explain import explain_event
 
 @click.group
 def model() -> None:
-    r"""Check, test, explain and activate a scoring model.
+    """Check, test, explain and activate a scoring model.
 
     \b
     leadstream model check model.yaml
@@ -51,7 +51,7 @@ def _failed(failures: list[Failure]) -> set[int]:
 @model.command
 @click.argument("file")
 def check(file: str) -> None:
-    r"""Is it right? Tells every problem at once, with line, column and the nearest key, and runs its tests.
+    """Is it right? Tells every problem at once, with line, column and the nearest key, and runs its tests.
 
     \b
     leadstream model check model.yaml
@@ -72,7 +72,7 @@ def check(file: str) -> None:
 @click.argument("file")
 @click.option("-k", "only", default="", metavar="NAME", help="Only tests whose name contains this.")
 def test(file: str, only: str) -> None:
-    r"""Run the tests in the file.
+    """Run the tests in the file.
 
     \b
     leadstream model test model.yaml -k webinar
@@ -85,7 +85,7 @@ def test(file: str, only: str) -> None:
 @click.argument("event", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True)
 def explain(file: str, event: Path, as_json: bool) -> None:
-    r"""What would this one act score, for a new visitor? EVENT is a file with a Segment call or an event of ours.
+    """What would this one act score, for a new visitor? EVENT is a file with a Segment call or an event of ours.
 
     \b
     leadstream model explain model.yaml event.json
@@ -121,7 +121,7 @@ def _one_event(path: Path) -> TrackedEvent:
 
 @model.command
 def schema() -> None:
-    r"""Print a JSON Schema of the model file, for editors.
+    """Print a JSON Schema of the model file, for editors.
 
     \b
     leadstream model schema > model.schema.json
