@@ -14,6 +14,7 @@ from sources.completion import Completion
 from sources.event_file import read_json_lines
 from sources.played import Problem
 from streams.cli.exits import FINDING, WRONG_INPUT, CommandError
+from streams.cli.model_activation import activate, active
 from streams.cli.model_files import check_model_text, read_model_file
 from streams.explain import explain_event
 
@@ -127,3 +128,7 @@ def schema() -> None:
     leadstream model schema > model.schema.json
     """
     click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
+model.add_command(activate)
+model.add_command(active)
