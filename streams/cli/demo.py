@@ -35,7 +35,7 @@ from streams.embedded.process import LOOPBACK, StartError
 @click.option("--keep", is_flag=True, help="Leave everything running at the end, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Only the report, as one line; progress goes to stderr.")
 def demo(days: int, seed: int, port: int, keep: bool, as_json: bool) -> int:
-    r"""Play an invented B2B site through real requests, kill a worker, and prove that nothing was lost.
+    """Play an invented B2B site through real requests, kill a worker, and prove that nothing was lost.
 
     \b
     leadstream demo

@@ -30,7 +30,7 @@ LEADSTREAM_COLLECTOR_ORIGINS=https://www.acme.example
 @click.command
 @click.argument("directory", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
 def init(directory: Path) -> None:
-    r"""Write model.yaml, leadstream.toml and .env.example into DIR (default: here). Never overwrites a file.
+    """Write model.yaml, leadstream.toml and .env.example into DIR (default: here). Never overwrites a file.
 
     \b
     leadstream init

@@ -14,13 +14,14 @@ from sources.completion import Completion
 from sources.event_file import read_json_lines
 from sources.played import Problem
 from streams.cli.exits import FINDING, WRONG_INPUT, CommandError
+from streams.cli.model_activation import activate, active
 from streams.cli.model_files import check_model_text, read_model_file
 from streams.explain import explain_event
 
 
 @click.group
 def model() -> None:
-    r"""Check, test, explain and activate a scoring model.
+    """Check, test, explain and activate a scoring model.
 
     \b
     leadstream model check model.yaml
@@ -51,7 +52,7 @@ def _failed(failures: list[Failure]) -> set[int]:
 @model.command
 @click.argument("file")
 def check(file: str) -> None:
-    r"""Is it right? Tells every problem at once, with line, column and the nearest key, and runs its tests.
+    """Is it right? Tells every problem at once, with line, column and the nearest key, and runs its tests.
 
     \b
     leadstream model check model.yaml
@@ -72,7 +73,7 @@ def check(file: str) -> None:
 @click.argument("file")
 @click.option("-k", "only", default="", metavar="NAME", help="Only tests whose name contains this.")
 def test(file: str, only: str) -> None:
-    r"""Run the tests in the file.
+    """Run the tests in the file.
 
     \b
     leadstream model test model.yaml -k webinar
@@ -85,7 +86,7 @@ def test(file: str, only: str) -> None:
 @click.argument("event", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True)
 def explain(file: str, event: Path, as_json: bool) -> None:
-    r"""What would this one act score, for a new visitor? EVENT is a file with a Segment call or an event of ours.
+    """What would this one act score, for a new visitor? EVENT is a file with a Segment call or an event of ours.
 
     \b
     leadstream model explain model.yaml event.json
@@ -121,9 +122,13 @@ def _one_event(path: Path) -> TrackedEvent:
 
 @model.command
 def schema() -> None:
-    r"""Print a JSON Schema of the model file, for editors.
+    """Print a JSON Schema of the model file, for editors.
 
     \b
     leadstream model schema > model.schema.json
     """
     click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
+model.add_command(activate)
+model.add_command(active)

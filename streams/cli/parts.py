@@ -26,7 +26,7 @@ from streams.topic_checks import require_topics
 @click.command
 @click.pass_context
 def worker(context: click.Context) -> None:
-    r"""Fold events into scores. Start as many as there are partitions; each may be killed at any time.
+    """Fold events into scores. Start as many as there are partitions; each may be killed at any time.
 
     \b
     leadstream worker
@@ -60,7 +60,7 @@ async def _ready(settings: Settings) -> tuple[int, FirstModels]:
 @click.command
 @click.pass_context
 def collector(context: click.Context) -> None:
-    r"""Take events over HTTP: Segment's API, POST /v1/events, and the tracker at /t.js.
+    """Take events over HTTP: Segment's API, POST /v1/events, and the tracker at /t.js.
 
     \b
     leadstream collector
@@ -98,7 +98,7 @@ async def _collect(settings: Settings, stop: asyncio.Event) -> None:
 @click.option("--from-beginning", is_flag=True, help="Read every topic again from its first record, once.")
 @click.pass_context
 def sink(context: click.Context, name: str, from_beginning: bool) -> None:
-    r"""Deliver transitions and scores to one destination, in a consumer group of its own.
+    """Deliver transitions and scores to one destination, in a consumer group of its own.
 
     \b
     leadstream sink redis

@@ -47,7 +47,7 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 )
 @click.pass_context
 def up(context: click.Context, model_file: str | None, port: int | None) -> None:
-    r"""Run all parts on this machine, in memory, to point a site at. Ctrl-C stops and deletes everything.
+    """Run all parts on this machine, in memory, to point a site at. Ctrl-C stops and deletes everything.
 
     \b
     leadstream up
