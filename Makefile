@@ -7,10 +7,10 @@ STAMP := $(VENV)/.installed
 .PHONY: demo test check bench format clean
 
 demo: $(STAMP)            ## play a B2B site for 60 simulated days, kill a worker, prove that nothing was lost
-	@$(BIN)/leadstream demo
+	@$(BIN)/leadstream demo $(ARGS)
 
 test: $(STAMP)            ## every test; what a missing tool leaves out is named at the end
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(STAMP)           ## formatting, lint, types, import rules, dependencies, compose file
 	@$(BIN)/ruff format --check .
@@ -21,7 +21,7 @@ check: $(STAMP)           ## formatting, lint, types, import rules, dependencies
 	@if [ -f docker-compose.yml ]; then $(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml; fi
 
 bench: $(STAMP)           ## print the numbers of docs/performance.md
-	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 format: $(STAMP)
 	@$(BIN)/ruff format .

@@ -90,6 +90,11 @@ class ActiveModel:
     def stage_by_feedback(self) -> dict[str, Stage]:
         return {word: stage for stage in self.model.stages for word in stage.feedback}
 
+    @cached_property
+    def stamp(self) -> int:
+        """Tells models apart in rows. Two people may activate the same n at once, so n alone does not."""
+        return self.n << 32 | int(self.model.version, 16)
+
     @property
     def first_stage(self) -> Stage:
         return self.model.stages[0]

@@ -12,11 +12,12 @@ from schemas.rows import Row
 def advance(row: Row, to: int, cause: Cause, active: ActiveModel) -> None:
     """Let time pass up to `to` (ms UTC): every exit on the way happens at its own instant, first of all."""
     end = max(to, row.now)
-    if row.model_n == active.n and end < cause.wake_at:
+    if row.model_stamp == active.stamp and end < cause.wake_at:
         row.now = end
         return
     cause.wake_at = 0
-    model_at = _adopt(row, cause, active) if row.model_n != active.n else None
+    model_at = _adopt(row, cause, active) if row.model_stamp != active.stamp else None
+    end = max(end, row.now)
     while (stage := _score_stage(row, active)) is not None:
         at = first_exit(row, stage, active, row.now, end)
         if at is None:
@@ -24,14 +25,14 @@ def advance(row: Row, to: int, cause: Cause, active: ActiveModel) -> None:
         row.now = at
         why = "model" if at == model_at else exit_cause(stage, row, active, at)
         move(row, _fall(row, stage, active), why, cause, active)
-    row.now = max(row.now, end)
+    row.now = end
 
 
 def _adopt(row: Row, cause: Cause, active: ActiveModel) -> int:
     """Go over to a newer model; returns the instant at which it holds for this row."""
     row.now = max(row.now, active.at)
     adopt_half_lives(row, active)
-    row.model_n = active.n
+    row.model_stamp = active.stamp
     if row.stage not in active.stage_index:
         move(row, active.first_stage, "model", cause, active)
     return row.now

@@ -1,6 +1,6 @@
 """When a visitor who never became a lead is forgotten: solved as exits are, from the row alone."""
 
-from math import exp2, inf, log2
+from math import inf, log2
 
 from processors.active_model import ActiveModel
 from processors.calendar import DAY_MS
@@ -21,7 +21,7 @@ def earliest_expiry(row: Row, active: ActiveModel) -> int:
 def expires_at(row: Row, active: ActiveModel) -> int:
     """When the row is old, no act of it can be repeated, and every term is worth under 0.01 points.
 
-    Each term fades by its own half-life, so the instant is `now + h log2(|points| units / 0.01)`, the latest of all. It
+    Each term fades by its own half-life, so the instant is `ref + h log2(|points| x / 0.01)`, the latest of all. It
     depends on the row and the model only: a replay with other ticks forgets the same rows.
     """
     earliest = earliest_expiry(row, active)
@@ -30,7 +30,7 @@ def expires_at(row: Row, active: ActiveModel) -> int:
     latest = float(max([earliest, *(at + KEPT_MS for at, _ in row.window.values())]))
     for key, tally in row.tallies.items():
         rule = active.rules.get(key)
-        worth = abs(rule.points) * tally.x * exp2((row.ref - row.now) / tally.half_life_ms) if rule is not None else 0.0
+        worth = abs(rule.points) * tally.x if rule is not None else 0.0  # at `ref`, so row time plays no part
         if worth >= SPENT_POINTS:
-            latest = max(latest, row.now + tally.half_life_ms * log2(worth / SPENT_POINTS))
+            latest = max(latest, row.ref + tally.half_life_ms * log2(worth / SPENT_POINTS))
     return NEVER_MS if latest == inf else min(int(latest) + 1, NEVER_MS)

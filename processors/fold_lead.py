@@ -6,37 +6,42 @@ from processors.active_model import ActiveModel
 from processors.advance import advance, settle, take_feedback
 from processors.match_rules import Hit
 from processors.moves import Cause, subject_of
-from processors.take_traits import take_touch, take_traits
+from processors.take_traits import cut, take_touch, take_traits
 from processors.units import (
     DAYS,
     KEPT_MS,
     LATE_MS,
     add,
     evict,
+    forget_act,
+    has_room_to_come,
     pay_limited,
     rank_of,
     rebase,
     slot_of,
+    weight_of,
 )
 from schemas.keys import id8
 from schemas.records import Feedback, ImportedLine, TrackedEvent
 from schemas.rows import Hit as KeptHit
 from schemas.rows import Row, Tally
 
-MAX_WINDOW = 4000  # acts and hits, together, that a row remembers
+MAX_WINDOW = 4000  # acts, hits and their tags, together, that a row remembers
 MAX_FENCES = 256
+MAX_SOURCE_BYTES = 256  # of its name
+MAX_EVENT_ID_BYTES = 256
 VISIT_PAUSE_MS = 30 * 60_000
 
 Outcome = Literal["folded", "foreign_host", "bot", "late", "duplicate", "flood", "fenced", "no_such_word"]
-CHANGED: frozenset[Outcome] = frozenset({"folded", "foreign_host"})
+CHANGED: frozenset[Outcome] = frozenset({"folded", "foreign_host", "no_such_word"})
 
 
-class TooManySourcesError(ValueError):
-    """A 257th source of numbered records for one lead."""
+class SourceError(ValueError):
+    """A 257th source of numbered records for one lead, or one with an endless name."""
 
 
 def new_row(at: int, active: ActiveModel) -> Row:
-    return Row(now=at, stage=active.first_stage.id, entered_at=at, model_n=active.n, ref=at)
+    return Row(now=at, stage=active.first_stage.id, entered_at=at, model_stamp=active.stamp, ref=at)
 
 
 def fold_event(row: Row, event: TrackedEvent, cause: Cause, active: ActiveModel) -> Outcome:
@@ -49,13 +54,15 @@ def fold_event(row: Row, event: TrackedEvent, cause: Cause, active: ActiveModel)
     known = row.window.get(cause.id8)
     if known is not None and known[0] >= max(row.now, cause.logged_at) - KEPT_MS:
         return "duplicate"
-    if len(row.window) + row.hits >= MAX_WINDOW:
+    if len(row.window) + row.hits >= MAX_WINDOW and not has_room_to_come(row, cause.logged_at):
         return "flood"
     before = row.now
     advance(row, cause.logged_at, cause, active)
     outcome, kept = _take_act(row, event, cause, active)
+    if known is not None:
+        forget_act(row, cause.id8)
     row.window[cause.id8] = (cause.act_at, kept)
-    row.hits += len(kept)
+    row.hits += weight_of(kept)
     evict(row, before, active)
     settle(row, cause, active)
     return outcome
@@ -78,12 +85,15 @@ def fold_line(row: Row, line: ImportedLine, cause: Cause, active: ActiveModel) -
 
 
 def fold_feedback(row: Row, feedback: Feedback, cause: Cause, active: ActiveModel) -> Outcome:
-    """Fold an answer of sales: the stage that lists the word, from anywhere, and no other move."""
+    """Fold an answer of sales: the stage that lists the word, from anywhere, and no other move.
+
+    A word that no stage lists still fences the older answers about its object.
+    """
+    if not _pass_fence(row, f"{feedback['system']}/{feedback['object']}", feedback["version"]):
+        return "fenced"
     to = active.stage_by_feedback.get(feedback["word"])
     if to is None:
         return "no_such_word"
-    if not _pass_fence(row, f"{feedback['system']}/{feedback['object']}", feedback["version"]):
-        return "fenced"
     cause.silent = feedback["silent"]
     before = row.now
     advance(row, cause.logged_at, cause, active)
@@ -95,7 +105,7 @@ def fold_feedback(row: Row, feedback: Feedback, cause: Cause, active: ActiveMode
 
 def _name_act(event: TrackedEvent, cause: Cause, event_id: str) -> None:
     """Which act this is, and when it happened: never after the record that tells of it."""
-    cause.event, cause.event_id, cause.id8 = event, event_id, id8(event_id)
+    cause.event, cause.event_id, cause.id8 = event, cut(event_id, MAX_EVENT_ID_BYTES), id8(event_id)
     occurred_at = event["occurred_at"]
     cause.act_at = cause.logged_at if occurred_at is None else min(occurred_at, cause.logged_at)
 
@@ -106,7 +116,9 @@ def _pass_fence(row: Row, source: str, number: int) -> bool:
     if highest is not None and number <= highest:
         return False
     if highest is None and len(row.fences) >= MAX_FENCES:
-        raise TooManySourcesError(f"{source}: a lead takes numbered records of {MAX_FENCES} sources at most")
+        raise SourceError(f"{source}: a lead takes numbered records of {MAX_FENCES} sources at most")
+    if highest is None and len(source.encode()) > MAX_SOURCE_BYTES:
+        raise SourceError(f"{source[:60]}...: the name of a source has {MAX_SOURCE_BYTES} bytes at most")
     row.fences[source] = number
     return True
 

@@ -17,8 +17,9 @@ from processors.fold_lead import CHANGED, Outcome, fold_event, fold_feedback, fo
 from processors.model_log import FOLD_VERSION, ModelLog, ModelRecordError
 from processors.moves import Cause
 from processors.next_exit import next_look
-from processors.row_store import NO_VERSION, OpenRow, RowStore
+from processors.row_store import NO_VERSION, OpenRow, RowStore, RowTooLargeError
 from processors.snapshots import snapshot_of
+from processors.units import evict
 from processors.wakeups import WakeUps
 from schemas.codec import HEADER_BYTES, Kind, UndecodableError, decode, decode_json_event, encode, kind_of
 from schemas.keys import CONTROL_KEY, is_lead_key, partition_of
@@ -116,12 +117,15 @@ class PartitionFold:
             return "replayed"
         try:
             return self._change_row(kind, record, version)
-        except (Refused, UndecodableError, UnreadableRowError):
+        except (Refused, UndecodableError, UnreadableRowError, RowTooLargeError):
             raise
         # Whatever a record trips over, the others go on, and the record is kept whole.
         except Exception as error:
+            sent = len(self._sent)
             for earlier, at_version in self.rows.revert(key):
                 self._change_row(kind_of(earlier.value or b""), earlier, at_version)
+            del self._sent[sent:]  # what they emit was emitted when they were folded first
+            self.rows.packed(key)  # so that the next failure has nothing to fold again
             raise Refused("fold_error", f"{type(error).__name__}: {error}") from error
 
     def _change_row(self, kind: Kind, record: Record, version: Version) -> Outcome:
@@ -131,23 +135,24 @@ class PartitionFold:
             raise Refused("bad_model", "no model was ever activated; run: leadstream model activate FILE")
         opened = self.rows.open(key)
         if opened is None:
-            opened = OpenRow(new_row(record.timestamp, active), NO_VERSION, 0, active.n)
-        cause = Cause(key, version, record.timestamp, opened.wake_at if opened.model_n == active.n else 0)
+            opened = OpenRow(new_row(record.timestamp, active), NO_VERSION, 0, active.stamp)
+        cause = Cause(key, version, record.timestamp, opened.wake_at if opened.model_stamp == active.stamp else 0)
         outcome = _fold_kind(kind, record.value or b"", opened.row, cause, active)
-        if outcome in CHANGED:
-            opened.folded.append((record, version))
+        only_fence = kind == "Feedback" and opened.version == NO_VERSION and not cause.transitions  # makes no row
+        if outcome in CHANGED and not only_fence:
             self._keep(opened, cause, active)
+            opened.folded.append((record, version))  # last: what fails is not folded again when it is undone
         return outcome
 
     def _keep(self, opened: OpenRow, cause: Cause, active: ActiveModel) -> None:
+        sent = [Sent("StageTransition", cause.key, encode("StageTransition", told)) for told in cause.transitions]
         if cause.wake_at <= opened.row.now:
             opened.wake_at = _wake_at(opened.row, active)
             self._wakeups.look_at(cause.key, opened.wake_at)
-        opened.version, opened.model_n = cause.version, active.n
+        opened.version, opened.model_stamp = cause.version, active.stamp
         self.rows.keep(cause.key, opened)
         self._changed[cause.key] = None
-        for told in cause.transitions:
-            self._sent.append(Sent("StageTransition", cause.key, encode("StageTransition", told)))
+        self._sent += sent
 
     def _tick(self, record: Record, version: Version) -> str:
         active = self.models.in_force(version)
@@ -169,18 +174,21 @@ class PartitionFold:
         if opened is None:
             return
         row, now = opened.row, record.timestamp
-        cause = Cause(key, version, now)
+        cause, before = Cause(key, version, now), row.now
         advance(row, now, cause, active)
         if cause.transitions:
+            evict(row, before, active)
             self._keep(opened, cause, active)
             self.rows.packed(key)  # what a tick did is not among the records that undo a failed fold
             return
-        expiry = expires_at(row, active) if earliest_expiry(row, active) <= now else NEVER_MS
-        if now >= expiry:
-            self.rows.forget(key, version, active.n)
+        # Only a row in the first stage expires, and that stage has no exit.
+        expires = earliest_expiry(row, active) <= now
+        wake_at = expires_at(row, active) if expires else _wake_at(row, active)
+        if expires and wake_at <= now:
+            self.rows.forget(key, version, active.stamp)
             self._changed[key] = None
         else:
-            self._wakeups.look_at(key, max(min(expiry, _wake_at(row, active)), now + 1))
+            self._wakeups.look_at(key, max(wake_at, now + 1))
 
     def _activate(self, record: Record, version: Version) -> str:
         value = record.value or b""
@@ -239,7 +247,7 @@ class PartitionFold:
         for key in self.rows.all_keys():
             header = self.rows.header(key)
             if header is not None and not header.gone:
-                stale = newest is not None and header.model_n != newest.n
+                stale = newest is not None and header.model_stamp != newest.stamp
                 entries.append((newest.at if stale and newest is not None else header.wake_at, key))
         self._wakeups.replace(entries)
         self._restored_models.clear()

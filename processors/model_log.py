@@ -11,6 +11,7 @@ from schemas.rows import ModelEntry, Version
 
 FOLD_VERSION = 1  # bumped by code that changes results; takes effect at a `ModelActivated` record
 MAX_MODEL_BYTES = 1024 * 1024
+MAX_MODELS = 2**31
 
 
 class ModelRecordError(ValueError):
@@ -19,6 +20,19 @@ class ModelRecordError(ValueError):
 
 def pack_model(text: str) -> bytes:
     return zlib.compress(text.encode())
+
+
+def model_activated(text: str, n: int, *, notify: bool = False) -> ModelActivated:
+    """The record that activates a model file.
+
+    Raises:
+        ModelRecordError: it is no model.
+    """
+    body = pack_model(text)
+    model = read_model_record(body)
+    return ModelActivated(
+        n=n, version=model.version, name=model.name, fold_version=FOLD_VERSION, notify=notify, body=body
+    )
 
 
 def unpack_model(body: bytes) -> str:
@@ -83,6 +97,8 @@ class ModelLog:
         """
         if self.entries and (record["n"], record["version"]) <= (self.entries[-1].n, self.entries[-1].hash):
             return False
+        if not 0 <= record["n"] < MAX_MODELS:
+            raise ModelRecordError(f"n is {record['n']}, expected a count below 2^31")
         entry = ModelEntry(version, at, record["n"], record["version"])
         self._load(entry, record)
         self.entries.append(entry)

@@ -7,7 +7,7 @@ from processors.active_model import ActiveModel
 from processors.match_rules import Hit
 from processors.model.model import Route, Stage
 from processors.price import Price
-from processors.take_traits import MAX_URL_CHARACTERS, shown_traits
+from processors.take_traits import MAX_URL_BYTES, cut, shown_traits
 from schemas.records import Act, Alert, StageTransition, TrackedEvent
 from schemas.rows import Row, Version
 
@@ -108,7 +108,7 @@ def _act(cause: Cause) -> Act | None:
     if event is None:
         return None
     rules = [hit.rule.id for hit in cause.hits]
-    url = (event.get("url") or "")[:MAX_URL_CHARACTERS]
+    url = cut(event.get("url") or "", MAX_URL_BYTES)
     return Act(type=event["type"], subject=subject_of(event), url=url, at=cause.act_at, rules=rules)
 
 

@@ -5,7 +5,7 @@ does not hold, a lower bound of the score is followed instead: positive terms de
 bound never rises and never exceeds the score, so no exit can come before it reaches the threshold.
 """
 
-from math import inf, log2
+from math import ceil, inf, log2
 from typing import Literal
 
 from processors.active_model import ActiveModel
@@ -39,30 +39,35 @@ def first_exit(row: Row, stage: Stage, active: ActiveModel, start: int, end: int
         return None
     at = max(start, row.entered_at + int(stage.min_dwell_ms))
     while at <= end:
-        following = _next_look(row, stage, active, at)
-        if following == at:
+        price = Price(row, active, at)
+        if exit_holds(stage, price):
             return at
-        at = following
+        mark = _next_mark(row, stage, active, at)
+        at = max(_quiet_until(row, stage, active, price, mark), min(at + SECOND_MS, mark))
     return None
 
 
 def next_look(row: Row, stage: Stage, active: ActiveModel) -> int:
-    """No exit comes before this instant; it may be early. `NEVER_MS` where none can come without an act."""
+    """No exit comes before this instant; it may be early. `NEVER_MS` where none can come without an act.
+
+    Not rounded to seconds: a tick must find an exit or not whatever looks came before it.
+    """
     if not stage.exit:
         return NEVER_MS
-    return _next_look(row, stage, active, max(row.now, row.entered_at + int(stage.min_dwell_ms)))
-
-
-def _next_look(row: Row, stage: Stage, active: ActiveModel, at: int) -> int:
-    """`at` itself if the exit holds there, else an instant before which it cannot."""
+    at = max(row.now, row.entered_at + int(stage.min_dwell_ms))
     price = Price(row, active, at)
     if exit_holds(stage, price):
         return at
-    mark = _next_mark(row, stage, active, at)
+    return _quiet_until(row, stage, active, price, _next_mark(row, stage, active, at))
+
+
+def _quiet_until(row: Row, stage: Stage, active: ActiveModel, price: Price, mark: int) -> int:
+    """An instant at or after `price.at`, where no exit holds, before which none can."""
+    at = price.at
     wait = min((_cheap_wait(term, row, price, active) for term in stage.exit if term.kind != "idle"), default=inf)
     if wait <= _CHEAP_ABOVE_MS:
         wait = _solved_wait(row, stage, active, at, min(mark - at, _HORIZON_MS))
-    return int(min(at + max(wait, SECOND_MS), mark, NEVER_MS))
+    return int(min(at + wait, mark, NEVER_MS))
 
 
 def _next_mark(row: Row, stage: Stage, active: ActiveModel, at: int) -> int:
@@ -76,7 +81,8 @@ def _next_mark(row: Row, stage: Stage, active: ActiveModel, at: int) -> int:
             marks.append(term.after_ms)
         elif term.repeat:
             marks.append((idle // term.after_ms + 1) * term.after_ms)
-    return row.last_at + int(min(marks, default=inf)) if marks and min(marks) < inf else NEVER_MS
+    first = min(marks, default=inf)
+    return row.last_at + ceil(first) if first < inf else NEVER_MS
 
 
 def _cheap_wait(term: ExitTerm, row: Row, price: Price, active: ActiveModel) -> float:

@@ -7,11 +7,11 @@ from typing import Any, cast
 
 from processors.fold_partition import PartitionFold
 from processors.model import ScoringModel
-from processors.model_log import FOLD_VERSION, pack_model, read_model_record
+from processors.model_log import model_activated
 from processors.price import Price
 from schemas.codec import Kind, decode, encode
 from schemas.keys import CONTROL_KEY
-from schemas.records import DeadLetter, ModelActivated, StageTransition
+from schemas.records import DeadLetter, StageTransition
 from schemas.rows import Row
 
 
@@ -21,19 +21,6 @@ class PlayedRecord:
     timestamp: int
     key: bytes
     value: bytes
-
-
-def model_activated(text: str, n: int, *, notify: bool = False) -> ModelActivated:
-    """The record that activates a model file.
-
-    Raises:
-        ModelRecordError: it is no model.
-    """
-    body = pack_model(text)
-    model = read_model_record(body)
-    return ModelActivated(
-        n=n, version=model.version, name=model.name, fold_version=FOLD_VERSION, notify=notify, body=body
-    )
 
 
 class Play:

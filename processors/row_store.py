@@ -19,14 +19,14 @@ class OpenRow:
     """A row as Python objects.
 
     Attributes:
-        wake_at: no exit of the row, and no expiry, comes before this; made with model `model_n`.
+        wake_at: no exit of the row, and no expiry, comes before this; made with model `model_stamp`.
         folded: the records folded since the row was packed, with their versions; with these a failed fold is undone.
     """
 
     row: Row
     version: Version
     wake_at: int
-    model_n: int
+    model_stamp: int
     folded: list[tuple[Record, Version]] = field(default_factory=list)
 
 
@@ -49,7 +49,7 @@ class RowStore:
     def header(self, key: bytes) -> Header | None:
         opened = self._open.get(key)
         if opened is not None:
-            return Header(opened.version, opened.wake_at, opened.model_n, gone=False)
+            return Header(opened.version, opened.wake_at, opened.model_stamp, gone=False)
         data = self._packed.get(key)
         return None if data is None else read_header(data)
 
@@ -66,7 +66,7 @@ class RowStore:
         if opened is None:
             opened = self._unpack(key)
             if opened is not None:
-                self._open[key] = opened
+                self._hold(key, opened)
         return opened
 
     def copy(self, key: bytes) -> OpenRow | None:
@@ -77,16 +77,14 @@ class RowStore:
 
     def keep(self, key: bytes, opened: OpenRow) -> None:
         """The row was changed, or is new."""
-        if len(self._open) >= MAX_OPEN_ROWS and key not in self._open:
-            self._close_all()
-        self._open[key] = opened
+        self._hold(key, opened)
         self._dirty.add(key)
         self._gone.discard(key)
 
-    def forget(self, key: bytes, version: Version, model_n: int) -> None:
+    def forget(self, key: bytes, version: Version, model_stamp: int) -> None:
         """The row is gone; its version stays until the next commit."""
         self._open.pop(key, None)
-        self._packed[key] = pack_row(version, 0, model_n, None)
+        self._packed[key] = pack_row(version, 0, model_stamp, None)
         self._dirty.add(key)
         self._gone.add(key)
 
@@ -132,16 +130,30 @@ class RowStore:
             self._pack(key)
         return self._packed.get(key)
 
+    def take_out(self, key: bytes) -> bytes | None:
+        """The row as the changelog would hold it now; it is no longer here, as if it had never been."""
+        data = self.packed(key)
+        self._packed.pop(key, None)
+        self._open.pop(key, None)
+        self._dirty.discard(key)
+        self._gone.discard(key)
+        return data
+
     def _unpack(self, key: bytes) -> OpenRow | None:
         data = self._packed.get(key)
         if data is None:
             return None
         header = read_header(data)
-        return None if header.gone else OpenRow(unpack_row(data), header.version, header.wake_at, header.model_n)
+        return None if header.gone else OpenRow(unpack_row(data), header.version, header.wake_at, header.model_stamp)
+
+    def _hold(self, key: bytes, opened: OpenRow) -> None:
+        if len(self._open) >= MAX_OPEN_ROWS and key not in self._open:
+            self._close_all()
+        self._open[key] = opened
 
     def _pack(self, key: bytes) -> None:
         opened = self._open[key]
-        data = pack_row(opened.version, opened.wake_at, opened.model_n, opened.row)
+        data = pack_row(opened.version, opened.wake_at, opened.model_stamp, opened.row)
         if len(data) > MAX_ROW_BYTES:
             raise RowTooLargeError(f"row {key!r}: {len(data)} bytes")
         self._packed[key] = data

@@ -1,14 +1,18 @@
 """What an act says about the person, and about where the person came from."""
 
+from typing import cast
+
 from processors.model.scalars import number_text
-from schemas.records import Scalar, Text, Touch, TrackedEvent
+from schemas.records import Campaign, ClickId, Scalar, Text, Touch, TrackedEvent
 from schemas.rows import Row
 
 MAX_TRAITS = 64
-MAX_NAME_CHARACTERS = 64
-MAX_VALUE_CHARACTERS = 256
+# In UTF-8, as all that a stranger may put into a row: a row has to stay small whatever is written.
+MAX_NAME_BYTES = 64
+MAX_VALUE_BYTES = 256  # of a list in all
 MAX_LIST_ITEMS = 16
-MAX_URL_CHARACTERS = 2048
+MAX_URL_BYTES = 2048
+MAX_CLICK_ID_BYTES = 512
 DERIVED = ("email_kind", "email_domain", "phone_kind")
 
 
@@ -23,7 +27,7 @@ def take_traits(row: Row, event: TrackedEvent, at: int, key: bytes) -> None:
             _take(row, name, value, at, key)  # type: ignore[arg-type]  # TypedDict.get with a variable name is object
     for name, scalar in (said or {}).items():
         if name not in DERIVED:
-            _take(row, name[:MAX_NAME_CHARACTERS], scalar, at, key)
+            _take(row, cut(name, MAX_NAME_BYTES), scalar, at, key)
 
 
 def _take(row: Row, name: str, value: Scalar, at: int, key: bytes) -> None:
@@ -37,14 +41,29 @@ def _take(row: Row, name: str, value: Scalar, at: int, key: bytes) -> None:
 def text_of(value: Scalar) -> Text:
     """A value as patterns see it: a number as its shortest text, nothing as empty text."""
     if isinstance(value, list):
-        return [item.strip()[:MAX_VALUE_CHARACTERS] for item in value[:MAX_LIST_ITEMS]]
+        return _cut_list([item.strip() for item in value[:MAX_LIST_ITEMS]])
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
         return number_text(value)
-    return value.strip()[:MAX_VALUE_CHARACTERS]
+    return cut(value.strip(), MAX_VALUE_BYTES)
+
+
+def _cut_list(items: list[str]) -> list[str]:
+    kept, room = [], MAX_VALUE_BYTES
+    for item in items:
+        kept.append(cut(item, room))
+        room -= len(kept[-1].encode())
+    return kept
+
+
+def cut(text: str, most_bytes: int) -> str:
+    """The text, or as many of its first characters as fit into so many bytes of UTF-8."""
+    if text.isascii():
+        return text[:most_bytes]
+    return text.encode()[:most_bytes].decode("utf-8", "ignore")
 
 
 def shown_traits(row: Row) -> dict[str, Text]:
@@ -60,11 +79,11 @@ def take_touch(row: Row, event: TrackedEvent, at: int, key: bytes) -> None:
     source = event.get("source")
     touch = Touch(
         at=at,
-        url=_cut(event.get("url")),
-        referrer=_cut(event.get("referrer")),
-        source=source["key"] if source else None,
-        click_id=click_id,
-        campaign=campaign,
+        url=_cut(event.get("url"), MAX_URL_BYTES),
+        referrer=_cut(event.get("referrer"), MAX_URL_BYTES),
+        source=_cut(source["key"], MAX_VALUE_BYTES) if source else None,
+        click_id=click_id and _short_click_id(click_id),
+        campaign=campaign and _short_campaign(campaign),
     )
     if row.first_touch is None or (at, key) < (row.first_touch[0]["at"], row.first_touch[1]):
         row.first_touch = (touch, key)
@@ -72,5 +91,14 @@ def take_touch(row: Row, event: TrackedEvent, at: int, key: bytes) -> None:
         row.last_touch = (touch, key)
 
 
-def _cut(text: str | None) -> str | None:
-    return text if text is None else text[:MAX_URL_CHARACTERS]
+def _cut(text: str | None, most_bytes: int) -> str | None:
+    return text if text is None else cut(text, most_bytes)
+
+
+def _short_click_id(click_id: ClickId) -> ClickId:
+    return ClickId(kind=cut(click_id["kind"], MAX_NAME_BYTES), value=cut(click_id["value"], MAX_CLICK_ID_BYTES))
+
+
+def _short_campaign(campaign: Campaign) -> Campaign:
+    values = cast("dict[str, str | None]", campaign)
+    return cast("Campaign", {name: _cut(value, MAX_VALUE_BYTES) for name, value in values.items()})

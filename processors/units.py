@@ -14,10 +14,11 @@ from processors.active_model import ActiveModel, Limited
 from processors.calendar import DAY_MS, LONGEST_MS
 from processors.model.model import CalendarUnit
 from schemas.rows import Bucket, Entry, Row, Tally
+from schemas.rows import Hit as KeptHit
 
 LATE_MS = 7 * DAY_MS  # W: older acts come in by import
 KEPT_MS = LATE_MS + DAY_MS
-MAX_LIMITED_ENTRIES = 1000
+MAX_LIMITED_ENTRIES = 1000  # acts and their tags
 REBASE_HALF_LIVES = 64
 DAYS_RULE = "#days"  # active days, for RFM: an own limited rule
 DAYS_HALF_LIFE_MS = 30.0 * DAY_MS
@@ -73,16 +74,16 @@ def pay_limited(row: Row, rule: Limited, bucket_key: int, entry: Entry) -> Tally
     bucket.touched = row.now
     entries = bucket.entries
     insort(entries, entry)
-    if len(entries) <= rule.times:
-        row.entries += 1
-        if row.entries > MAX_LIMITED_ENTRIES:
-            _, oldest, key = min((b.touched, rule, key) for rule, bs in row.limited.items() for key, b in bs.items())
-            _close_bucket(row, oldest, key)
-        return _pay(row, rule, entry, 1.0)
-    pushed_out = entries.pop(0)
-    if pushed_out is entry:
-        return add(row, rule.id, rule.half_life_ms, 0.0, entry[1])
-    _pay(row, rule, pushed_out, -1.0)
+    row.entries += 1 + len(entry[-1])
+    if len(entries) > rule.times:
+        pushed_out = entries.pop(0)
+        row.entries -= 1 + len(pushed_out[-1])
+        if pushed_out is entry:
+            return add(row, rule.id, rule.half_life_ms, 0.0, entry[1])
+        _pay(row, rule, pushed_out, -1.0)
+    while row.entries > MAX_LIMITED_ENTRIES:
+        _, oldest, key = min((b.touched, rule, key) for rule, bs in row.limited.items() for key, b in bs.items())
+        _close_bucket(row, oldest, key)
     return _pay(row, rule, entry, 1.0)
 
 
@@ -96,9 +97,29 @@ def _pay(row: Row, rule: Limited, entry: Entry, sign: float) -> Tally:
 def _close_bucket(row: Row, rule: str, key: int) -> None:
     """The window is over: what it paid stays paid."""
     buckets = row.limited[rule]
-    row.entries -= len(buckets.pop(key).entries)
+    row.entries -= sum([1 + len(entry[-1]) for entry in buckets.pop(key).entries])
     if not buckets:
         del row.limited[rule]
+
+
+def weight_of(hits: list[KeptHit]) -> int:
+    """How much of a row's window the hits of an act take: a tag is as long as a hit."""
+    return sum([1 + len(tags) for _, _, _, tags in hits])
+
+
+def forget_act(row: Row, id8: bytes) -> None:
+    row.hits -= weight_of(row.window.pop(id8)[1])
+
+
+def has_room_to_come(row: Row, now: int) -> bool:
+    """Will a record at `now` evict an act from a full window? Else one flood would shut the window for ever."""
+    oldest, _ = next(iter(row.window.values()))
+    return oldest < _horizon(now)
+
+
+def _horizon(now: int) -> int:
+    """No act before this can be repeated any more; it moves once a day."""
+    return now - now % DAY_MS - KEPT_MS
 
 
 def evict(row: Row, before: int, active: ActiveModel) -> None:
@@ -107,12 +128,12 @@ def evict(row: Row, before: int, active: ActiveModel) -> None:
     Once a day of row time, and from the front only: acts and windows come in nearly in order, so an entry that arrived
     late stays until those before it go. The row still depends on nothing but its own records.
     """
-    horizon = row.now - row.now % DAY_MS - KEPT_MS
-    if horizon <= before - before % DAY_MS - KEPT_MS:
+    horizon = _horizon(row.now)
+    if horizon <= _horizon(before):
         return
     window = row.window
     while window and window[oldest := next(iter(window))][0] < horizon:
-        row.hits -= len(window.pop(oldest)[1])
+        forget_act(row, oldest)
     for rule in list(row.limited):
         longest = LONGEST_MS[_unit(active, rule)]
         buckets = row.limited[rule]

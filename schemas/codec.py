@@ -129,6 +129,8 @@ def decode_json_event(data: bytes) -> TrackedEvent:
     """
     try:
         value = json.loads(data, parse_constant=_refuse_constant)
+        if b"\\u" in data:
+            json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate: no text, and no row could hold it
     except (ValueError, RecursionError) as error:
         raise UndecodableError("bad_json", str(error)) from error
     if not isinstance(value, dict):

@@ -12,7 +12,7 @@ import msgspec
 from schemas.records import Text, Touch
 
 ROW_FORMAT = 1
-_HEADER = Layout("<BIqqq")  # format, epoch, offset, wake_at (ms), n of the model the hint was made with
+_HEADER = Layout("<BIqqq")  # format, epoch, offset, wake_at (ms), stamp of the model the hint was made with
 NEVER_MS = 2**62
 
 Version = tuple[int, int]  # (epoch, offset) of the last record that changed the row
@@ -24,7 +24,7 @@ Entry = tuple[float, int, bytes, float, float, tuple[str, ...]]
 class Header(msgspec.Struct, frozen=True, gc=False):
     version: Version
     wake_at: int
-    model_n: int
+    model_stamp: int
     gone: bool
 
 
@@ -58,10 +58,12 @@ class Row(msgspec.Struct, array_like=True):
     Attributes:
         now: row time.
         ref: the time that `Tally.x` counts from.
-        limited: rule -> window start * 256 + slot -> bucket; `entries`: how many acts are in all of them.
-        window: id8 -> (act time, hits of rules without a limit): what a repeat is recognised by; `hits`: how many.
+        limited: rule -> window start * 256 + slot -> bucket; `entries`: how many acts and tags are in all of them.
+        window: id8 -> (act time, hits of rules without a limit): what a repeat is recognised by; `hits`: how many
+            hits and tags.
         traits: name -> (value, act time, id8); the last writer wins.
         fences: source -> highest number accepted from it.
+        model_stamp: the model by which the row was folded last (`ActiveModel.stamp`).
     """
 
     now: int
@@ -70,7 +72,7 @@ class Row(msgspec.Struct, array_like=True):
     cool_until: int = 0
     seq: int = 0
     prev: str = ""
-    model_n: int = 0
+    model_stamp: int = 0
     ref: int = 0
     tallies: dict[str, Tally] = {}
     limited: dict[str, dict[int, Bucket]] = {}
@@ -117,9 +119,9 @@ class UnreadableRowError(ValueError):
     """The bytes are no row of a format known here."""
 
 
-def pack_row(version: Version, wake_at: int, model_n: int, row: Row | None) -> bytes:
+def pack_row(version: Version, wake_at: int, model_stamp: int, row: Row | None) -> bytes:
     """The row with its header; `None` packs a `gone` row."""
-    header = _HEADER.pack(ROW_FORMAT, version[0], version[1], wake_at, model_n)
+    header = _HEADER.pack(ROW_FORMAT, version[0], version[1], wake_at, model_stamp)
     return header if row is None else header + _encoder.encode(row)
 
 
@@ -131,10 +133,10 @@ def read_header(data: bytes) -> Header:
     """
     if len(data) < _HEADER.size:
         raise UnreadableRowError(f"{len(data)} bytes, expected at least {_HEADER.size}")
-    row_format, epoch, offset, wake_at, model_n = _HEADER.unpack_from(data)
+    row_format, epoch, offset, wake_at, model_stamp = _HEADER.unpack_from(data)
     if row_format != ROW_FORMAT:
         raise UnreadableRowError(f"row format {row_format}; this build reads {ROW_FORMAT}")
-    return Header((epoch, offset), wake_at, model_n, gone=len(data) == _HEADER.size)
+    return Header((epoch, offset), wake_at, model_stamp, gone=len(data) == _HEADER.size)
 
 
 def unpack_row(data: bytes) -> Row:

@@ -1,10 +1,11 @@
 """All settings: `leadstream.toml`, overridden by the environment. The only reader of both.
 
 `LEADSTREAM_<SECTION>_<KEY>` overrides a key; `<KEY>_FILE` (in both) names a file that holds the value, for secrets.
-`KAFKA_BOOTSTRAP_SERVERS` and `REDIS_URL` are known, too. Every wrong key is told at once, with its line and the nearest
-valid key.
+`KAFKA_BOOTSTRAP_SERVERS` and `REDIS_URL` are known, too. `LEADSTREAM_WRITE_KEYS` and `LEADSTREAM_CHANNELS` are JSON. Every
+wrong key is told at once, with its line and the nearest valid key.
 """
 
+import json
 import os
 import re
 import tomllib
@@ -16,6 +17,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from streams.clock import Clock, PlayedClock, SystemClock
+from streams.topics import Topics
+
 DEFAULT_FILE = "leadstream.toml"
 _ALIASES = {"KAFKA_BOOTSTRAP_SERVERS": ("kafka", "bootstrap_servers"), "REDIS_URL": ("redis", "url")}
 
@@ -24,6 +28,7 @@ _ALIASES = {"KAFKA_BOOTSTRAP_SERVERS": ("kafka", "bootstrap_servers"), "REDIS_UR
 class Kafka:
     bootstrap_servers: str = "localhost:9092"
     partitions: int = 12  # of the events topic when `topics ensure` creates it; never changes after that
+    replication_factor: int = 1  # of the topics that `topics ensure` creates; 3 where there are three brokers
     embedded: bool = False  # the broker of `up` and `demo`: in memory, its timestamps are the producer's
     topic_prefix: str = ""  # two deployments on one broker differ in it
 
@@ -108,6 +113,18 @@ class Settings:
     play: Play = Play()
 
 
+def clock_of(settings: Settings) -> Clock:
+    """The real clock, or the one that the demo plays."""
+    play = settings.play
+    if play.days_per_second == 0:
+        return SystemClock()
+    return PlayedClock(play.start_ms, play.anchor_ms, play.days_per_second)
+
+
+def topics_of(settings: Settings) -> Topics:
+    return Topics(prefix=settings.kafka.topic_prefix)
+
+
 class SettingsError(ValueError):
     """Everything that is wrong, a line each: `leadstream.toml:3: kafka.prt: unknown key. Did you mean "port"? ...`."""
 
@@ -130,6 +147,12 @@ def load_settings(file: str | None = None, environment: Mapping[str, str] | None
         except OSError as error:
             raise SettingsError([f"{path}: cannot be read: {error.strerror}"]) from error
     return _Reader(path.name, text, os.environ if environment is None else environment).read()
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The variables that give a child process the same settings. They hold its secrets."""
+    values = msgspec.to_builtins(settings)
+    return {name: _as_text(path, _value_at(values, path)) for name, path in _variables() if name not in _ALIASES}
 
 
 class _Reader:
@@ -178,7 +201,23 @@ class _Reader:
             for variable, from_file in ((name, False), (f"{name}_FILE", True)):
                 text = self._environment.get(variable)
                 if text is not None:
-                    _put(values, path, self._read_file(text, (variable,)) if from_file else text)
+                    text = self._read_file(text, (variable,)) if from_file else text
+                    _put(values, path, self._value_of(variable, path, text))
+
+    def _value_of(self, variable: str, path: tuple[str, ...], text: str) -> Any:
+        """A list of names is written with commas, tables as JSON, anything else as it is."""
+        hint = _hint_at(path)
+        if hint == list[str]:
+            return [item.strip() for item in text.split(",") if item.strip()]
+        if get_origin(hint) is None:
+            return text
+        try:
+            value = json.loads(text)
+        except ValueError as error:
+            self._problems.append(f"{variable}: not JSON: {error}")
+            return hint()
+        self._check({path[0]: value}, Settings, ())
+        return value
 
     def _read_file(self, file: str, key: tuple[str, ...]) -> str:
         try:
@@ -211,22 +250,39 @@ def _sections(value: Any, hint: Any) -> Iterator[tuple[tuple[str, ...], dict[str
 
 
 def _variables() -> Iterator[tuple[str, tuple[str, ...]]]:
-    """(name, path) of every variable that overrides a single value."""
+    """(name, path) of every variable that overrides a value."""
     hints = get_type_hints(Settings)
     for section in fields(Settings):
         hint = hints[section.name]
         if is_dataclass(hint):
             for key in fields(hint):
                 yield f"LEADSTREAM_{section.name}_{key.name}".upper(), (section.name, key.name)
-        elif hint is str:
+        else:
             yield f"LEADSTREAM_{section.name}".upper(), (section.name,)
     yield from _ALIASES.items()
 
 
-def _put(values: dict[str, Any], path: tuple[str, ...], text: str) -> None:
+def _hint_at(path: tuple[str, ...]) -> Any:
+    hint: Any = Settings
+    for key in path:
+        hint = get_type_hints(hint)[key]
+    return hint
+
+
+def _put(values: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     for key in path[:-1]:
         values = values.setdefault(key, {})
-    is_list = (
-        get_origin(get_type_hints(get_type_hints(Settings)[path[0]])[path[-1]]) is list if len(path) > 1 else False
-    )
-    values[path[-1]] = [item.strip() for item in text.split(",") if item.strip()] if is_list else text
+    values[path[-1]] = value
+
+
+def _value_at(values: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        values = values[key]
+    return values
+
+
+def _as_text(path: tuple[str, ...], value: Any) -> str:
+    """What `_Reader` reads back as this value."""
+    if isinstance(value, str):
+        return value
+    return ",".join(value) if _hint_at(path) == list[str] else json.dumps(value)

@@ -36,6 +36,7 @@ async def _broker(bootstrap_servers: str) -> Finding:
             "fail",
             f"broker: {bootstrap_servers} does not answer ({type(error).__name__})",
             "start it, or set KAFKA_BOOTSTRAP_SERVERS",
+            away=True,
         )
     if cluster["cluster_id"] == CLUSTER_ID:
         return Finding(
@@ -51,7 +52,8 @@ async def _topics(bootstrap_servers: str, topics: Topics) -> list[Finding]:
     try:
         return await check_topics(bootstrap_servers, topics)
     except (KafkaError, OSError) as error:
-        return [Finding("fail", f"topics: the broker did not answer ({type(error).__name__}: {error})", "run it again")]
+        what = f"topics: the broker did not answer ({type(error).__name__}: {error})"
+        return [Finding("fail", what, "run it again", away=True)]
 
 
 async def _redis(url: str) -> Finding:
@@ -65,7 +67,8 @@ async def _redis(url: str) -> Finding:
         async with client:
             server, persistence = await client.info("server"), await client.info("persistence")
     except (RedisError, OSError) as error:
-        return Finding("fail", f"{where} does not answer ({type(error).__name__})", "start it, or set REDIS_URL")
+        what = f"{where} does not answer ({type(error).__name__})"
+        return Finding("fail", what, "start it, or set REDIS_URL", away=True)
     kind = "Valkey" if "valkey_version" in server else "Redis"
     version = f"{kind} {server[f'{kind.lower()}_version']}"
     if not persistence.get("aof_enabled"):

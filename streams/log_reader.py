@@ -75,14 +75,19 @@ async def follow(
     partitions: Collection[TopicPartition],
     *,
     start: Mapping[TopicPartition, int] | None = None,
+    ready: asyncio.Event | None = None,
 ) -> AsyncGenerator[ConsumerRecord, None]:
     """Records from `start` on, for ever; a partition without an entry begins at the log's end.
 
-    A broker that goes away is waited for. Leave it inside `contextlib.aclosing`.
+    `ready` is set when nothing that comes from now on will be missed. A broker that goes away is waited for. Leave it
+    inside `contextlib.aclosing`.
     """
-    begin = {**(await log_end(bootstrap_servers, partitions)), **(start or {})}
+    given = start or {}
+    begin = {**(await log_end(bootstrap_servers, [tp for tp in partitions if tp not in given])), **given}
     async with _consumer(bootstrap_servers, _FOLLOW_POLL_MS) as consumer:
         _seek(consumer, begin)
+        if ready is not None:
+            ready.set()
         while True:
             for fetched in (await consumer.getmany(timeout_ms=_FOLLOW_POLL_MS)).values():
                 for record in fetched:

@@ -1,61 +1,40 @@
 """The composition root: each part of leadstream, wired from the settings. Nothing is connected or read at import."""
 
 import asyncio
-import contextlib
-import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from processors.fold_partition import PartitionFold
-from processors.model import ScoringModel
-from processors.model_log import ModelRecordError, read_model_record
 from schemas.codec import Kind
 from schemas.metrics import Metrics
-from schemas.records import TrackedEvent
 from sinks.alerts import AlertsSink
 from sinks.base import Sink
 from sinks.business_metrics import BusinessMetrics
 from sinks.channels import TerminalChannel, open_channels
 from sinks.config import SHOWN_TRAITS, AlertsSettings, RedisSettings, WebhookSettings
 from sinks.redis_leads import RedisLeads
-from sinks.redis_reader import LeadReader
-from sinks.redis_scripts import connect
 from sinks.webhook import WebhookSink
 from sources.config import CollectorSettings, WriteKey
-from sources.http.app import Collector, OnEvent
+from sources.http.app import Collector
 from sources.http.server import CollectorServer
 from sources.kafka_producer import KafkaEventProducer
-from streams.clock import Clock, PlayedClock, SystemClock
-from streams.config import Settings
+from streams.clock import SystemClock
+from streams.config import Settings, clock_of, topics_of
 from streams.delivery import SinkStatus
+from streams.dev_page import DevPage
 from streams.engine.settings import EngineSettings
 from streams.engine.worker import Worker, create_worker
-from streams.explain import explain_event
 from streams.http_status import Check, serve_status, status_app
 from streams.metrics import PrometheusMetrics
 from streams.model_records import FirstModels
+from streams.recent_requests import RecentRequests
 from streams.scoring_state import ScoringState
 from streams.sink_runner import SinkRun, run_sink
-from streams.topics import WORKER_GROUP, Topics
-
-log = logging.getLogger(__name__)
+from streams.topics import WORKER_GROUP
+from streams.watched_model import watched_model
 
 SINKS = ("redis", "webhook", "alerts", "metrics")
-_MODEL_POLL_SECONDS = 5.0
-
-
-def clock_of(settings: Settings) -> Clock:
-    """The real clock, or the one that the demo plays."""
-    play = settings.play
-    if play.days_per_second == 0:
-        return SystemClock()
-    return PlayedClock(play.start_ms, play.anchor_ms, play.days_per_second)
-
-
-def topics_of(settings: Settings) -> Topics:
-    return Topics(prefix=settings.kafka.topic_prefix)
 
 
 # --- worker ---
@@ -72,7 +51,7 @@ def make_worker(settings: Settings, partitions: int, models: FirstModels, metric
     }
 
     def empty_state(number: int) -> ScoringState:
-        return ScoringState(PartitionFold(topics.events, number, partitions, models[number]), outputs, metrics)
+        return ScoringState(PartitionFold(topics.events, number, partitions, models[number]), number, outputs, metrics)
 
     # The embedded broker needs half a session for the first join, has no idempotent producer, and answers a fetch that
     # finds nothing only at the end of its wait.
@@ -109,7 +88,7 @@ async def serve_worker_status(worker: Worker, settings: Settings, metrics: Prome
 
 @asynccontextmanager
 async def running_collector(
-    settings: Settings, partitions: int, metrics: PrometheusMetrics, on_event: OnEvent | None = None
+    settings: Settings, partitions: int, metrics: PrometheusMetrics
 ) -> AsyncIterator[CollectorServer]:
     """A collector with its producer, ready to be started on its port; ended in order with the block.
 
@@ -132,7 +111,8 @@ async def running_collector(
         now_ms=clock.now_ms,
     )
     async with AsyncExitStack() as stack:
-        model = await stack.enter_async_context(watched_model(settings))
+        model = await stack.enter_async_context(watched_model(settings.redis.url, clock.now_ms))
+        requests = RecentRequests(clock.now_ms) if settings.collector.dev_page else None
         collector = Collector(
             collector_settings,
             producer,
@@ -140,47 +120,16 @@ async def running_collector(
             metrics=metrics,
             metrics_page=lambda: metrics.render()[0],
             explain=model.explain,
-            on_event=on_event,
+            on_event=None if requests is None else requests.accept,
         )
+        app = collector.app()
+        if requests is not None:
+            DevPage(settings, requests, model.model, model.leads_now).add_to(app)
         await producer.start()
         stack.push_async_callback(producer.stop)
-        server = CollectorServer(collector, host=settings.collector.host, port=settings.collector.port)
+        server = CollectorServer(collector, app, host=settings.collector.host, port=settings.collector.port)
         stack.push_async_callback(server.stop)
         yield server
-
-
-class WatchedModel:
-    """The model in force, as the read model tells it; for explanations only."""
-
-    def __init__(self) -> None:
-        self.model: ScoringModel | None = None
-
-    def explain(self, event: TrackedEvent) -> Sequence[Mapping[str, Any]]:
-        """The receipt of one act by itself; empty while no model is known."""
-        return [] if self.model is None else list(explain_event(self.model, event)["receipt"])
-
-
-@asynccontextmanager
-async def watched_model(settings: Settings) -> AsyncIterator[WatchedModel]:
-    watched, redis = WatchedModel(), connect(settings.redis.url)
-    task = asyncio.create_task(_watch_model(LeadReader(redis), watched))
-    try:
-        yield watched
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        await redis.aclose()
-
-
-async def _watch_model(reader: LeadReader, watched: WatchedModel) -> None:
-    while True:
-        try:
-            activated = await reader.active_model()
-            watched.model = None if activated is None else read_model_record(activated["body"])
-        except (OSError, ModelRecordError) as error:
-            log.debug("no model for explanations: %s", error)
-        await asyncio.sleep(_MODEL_POLL_SECONDS)
 
 
 # --- sinks ---
@@ -200,7 +149,7 @@ def make_sink(name: str, settings: Settings, metrics: Metrics) -> Sink:
             if not hook.url:
                 raise ValueError("[webhook] url is not set: nowhere to send to")
             webhook = WebhookSettings(hook.url, tuple(hook.secret.split()), allow_private=hook.allow_private)
-            return WebhookSink(webhook, clock_of(settings).now_ms)
+            return WebhookSink(webhook, SystemClock().now_ms)  # receivers refuse a signature that is not of now
         case "alerts":
             return _alerts(settings, metrics)
         case "metrics":
@@ -240,7 +189,7 @@ async def run_named_sink(
     )
 
     async def check() -> str | None:
-        return status.problem()
+        return status.problem() or await sink.healthy()
 
     async with _status_page(settings, metrics, {name: check}):
         await run_sink(

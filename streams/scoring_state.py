@@ -10,10 +10,14 @@ from streams.engine.state import CorruptRowError, LogRecord, Output
 
 
 class ScoringState:
-    """Gives every record that the fold sends its topic, and counts what became of those it took."""
+    """Gives every record that the fold sends its topic, and counts what became of those it took.
 
-    def __init__(self, fold: PartitionFold, topics: Mapping[Kind, str], metrics: Metrics) -> None:
+    Every topic has as many partitions as the events topic, so what is said of a lead goes to the lead's own number.
+    """
+
+    def __init__(self, fold: PartitionFold, number: int, topics: Mapping[Kind, str], metrics: Metrics) -> None:
         self._fold = fold
+        self._number = number
         self._topics = topics
         self._metrics = metrics
 
@@ -54,4 +58,4 @@ class ScoringState:
         return self._fold.wake_at_ms()
 
     def _output(self, sent: Sent) -> Output:
-        return Output(self._topics[sent.kind], sent.key, sent.value)
+        return Output(self._topics[sent.kind], sent.key, sent.value, self._number)

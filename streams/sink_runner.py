@@ -77,7 +77,7 @@ async def run_sink(
         stack.push_async_callback(producer.stop)
         await producer.start()
         consumer = _consumer(run)
-        stack.push_async_callback(consumer.stop)
+        stack.push_async_callback(_left, consumer)
         await consumer.start()
         kafka = _KafkaLog(run, consumer, producer)
         inputs = run.inputs_of(sink)
@@ -103,6 +103,15 @@ def _consumer(run: SinkRun) -> Any:
         rebalance_timeout_ms=60_000,
         client_id=f"leadstream-sink-{run.name}",
     )
+
+
+async def _left(consumer: Any) -> None:
+    """Leave the group. The broker forgets a member that cannot say goodbye when its session ends."""
+    try:
+        async with asyncio.timeout(GRACE_SECONDS):
+            await consumer.stop()
+    except TimeoutError:
+        log.warning("left the group without the broker's answer")
 
 
 async def _cancelled(task: "asyncio.Task[None]") -> None:

@@ -17,14 +17,12 @@ from typing import Self
 
 import aiohttp
 
-from processors.play import model_activated
+from streams.activation import plan_activation, write_activation
 from streams.clock import Clock
-from streams.config import Kafka, Redis, Settings
+from streams.config import Kafka, Redis, Settings, Sinks, Worker, clock_of, environment_of, topics_of
 from streams.embedded.broker import EmbeddedBroker
-from streams.embedded.process import Child, StartError, free_port
+from streams.embedded.process import LOOPBACK, Child, StartError, free_port
 from streams.embedded.store import EmbeddedStore
-from streams.model_records import write_activation
-from streams.parts import clock_of, topics_of
 from streams.provision import ensure_topics
 
 PARTITIONS = 4
@@ -40,6 +38,7 @@ class Stack:
 
     settings: Settings
     logs: Path
+    parts: dict[str, Child] = field(default_factory=dict)  # by the name of its log file, workers too
     workers: list[Child] = field(default_factory=list)
     status_ports: dict[str, int] = field(default_factory=dict)
 
@@ -52,24 +51,12 @@ class Stack:
         return clock_of(self.settings)
 
     def environment(self, more: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
-        """What a child needs to find the others."""
-        settings = self.settings
-        play = settings.play
+        """What a child needs to find the others, and all other settings; none of the parent's own variables."""
         return {
             "PATH": os.defpath,
             "PYTHONPATH": str(_ROOT),
             "PYTHONUNBUFFERED": "1",
-            "KAFKA_BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
-            "LEADSTREAM_KAFKA_EMBEDDED": "true",
-            "REDIS_URL": settings.redis.url,
-            "LEADSTREAM_COLLECTOR_PORT": str(settings.collector.port),
-            "LEADSTREAM_COLLECTOR_ALLOW_LOOPBACK_ORIGINS": "true",
-            "LEADSTREAM_COLLECTOR_KEY_SECRET": settings.collector.key_secret,
-            "LEADSTREAM_COLLECTOR_ORIGINS": ",".join(settings.collector.origins),
-            "LEADSTREAM_ALERTS_TERMINAL": "true",
-            "LEADSTREAM_PLAY_START_MS": str(play.start_ms),
-            "LEADSTREAM_PLAY_ANCHOR_MS": str(play.anchor_ms),
-            "LEADSTREAM_PLAY_DAYS_PER_SECOND": str(play.days_per_second),
+            **environment_of(self.settings),
             **more,
         }
 
@@ -79,7 +66,9 @@ class Stack:
             self.status_ports[name] = free_port()
             more[status_variable] = str(self.status_ports[name])
         arguments = [sys.executable, "-m", "streams", *command]
-        return Child(arguments, self.logs / f"{name}.log", self.environment(more))
+        child = Child(arguments, self.logs / f"{name}.log", self.environment(more))
+        self.parts[name] = child
+        return child
 
     def start_worker(self) -> Child:
         """One more worker; every one has the same static group id, so that a successor takes over at once."""
@@ -148,6 +137,7 @@ class Stack:
             store = await stack.enter_async_context(EmbeddedStore.start(logs / "store.log"))
             on_step("store ready, in memory")
             self = cls(_placed(settings, broker.bootstrap_servers, store.url), logs)
+            self.parts |= {"broker": broker.child, "store": store.child}
             await self._provision(model)
             on_step(f"5 topics with {PARTITIONS} partitions, model activated")
             beside(self)
@@ -157,24 +147,24 @@ class Stack:
     async def _provision(self, model: str) -> None:
         servers, topics = self.settings.kafka.bootstrap_servers, topics_of(self.settings)
         await ensure_topics(servers, topics, partitions=PARTITIONS)
-        await write_activation(servers, topics, PARTITIONS, model_activated(model, 1), self.clock.now_ms())
+        activation = await plan_activation(servers, topics, PARTITIONS, model, notify=False)
+        await write_activation(servers, topics, activation, self.clock.now_ms)
 
     async def _start_parts(self, stack: AsyncExitStack, sinks: tuple[str, ...], on_step: OnStep) -> None:
-        async def told(ready: Awaitable[None], step: str) -> None:
-            await ready
+        async def told(step: str, name: str, child: Child, port: int | None = None) -> None:
+            await self.until_ready(name, child, port)
             on_step(step)
 
         waits: list[Awaitable[None]] = []
         for name in sinks:
             child = self.start(name, "sink", name, status_variable="LEADSTREAM_SINKS_STATUS_PORT")
             stack.push_async_callback(child.stop)
-            waits.append(told(self.until_ready(name, child), f"sink {name} has its partitions"))
-        collector = self.start("collector", "collector", LEADSTREAM_COLLECTOR_DEV_PAGE="true")
+            waits.append(told(f"sink {name} ready", name, child))
+        collector = self.start("collector", "collector")
         stack.push_async_callback(collector.stop)
-        ready = self.until_ready("collector", collector, self.settings.collector.port)
-        waits.append(told(ready, f"collector on {self.url}"))
+        waits.append(told(f"collector on {self.url}", "collector", collector, self.settings.collector.port))
         stack.push_async_callback(self._stop_workers)
-        waits.append(told(self.until_ready("worker-1", self.start_worker()), "worker has its partitions"))
+        waits.append(told("worker has its partitions", "worker-1", self.start_worker()))
         await asyncio.gather(*waits)
 
     async def _stop_workers(self) -> None:
@@ -183,10 +173,23 @@ class Stack:
 
 
 def _placed(settings: Settings, bootstrap_servers: str, redis_url: str) -> Settings:
-    """The settings with the addresses of the embedded services and a port for the collector."""
+    """The settings with the addresses of the embedded services and what eases a try: loopback only, every loopback
+    origin may send, a page at /, and the terminal for alert channels that are not set.
+    """
+    collector = replace(
+        settings.collector,
+        host=LOOPBACK,
+        port=settings.collector.port or free_port(),
+        key_secret=token_hex(16),
+        allow_loopback_origins=True,
+        dev_page=True,
+    )
     return replace(
         settings,
         kafka=Kafka(bootstrap_servers=bootstrap_servers, embedded=True),
         redis=Redis(redis_url),
-        collector=replace(settings.collector, port=settings.collector.port or free_port(), key_secret=token_hex(16)),
+        collector=collector,
+        worker=Worker(),
+        sinks=Sinks(),
+        alerts=replace(settings.alerts, terminal=True),
     )

@@ -8,22 +8,25 @@ from sources.http.app import Collector
 
 
 class CollectorServer:
-    """`port` 0 takes a free one; the real one is `port` after `start`.
+    """`app` is the collector's own, to which pages may have been added; without it, just that. `port` 0 takes a free one;
+    the real one is `port` after `start`.
 
     Raises:
         OSError: from `start`, if the port is in use.
     """
 
-    def __init__(self, collector: Collector, *, host: str = "127.0.0.1", port: int = 8080) -> None:
+    def __init__(
+        self, collector: Collector, app: web.Application | None = None, *, host: str = "127.0.0.1", port: int = 8080
+    ) -> None:
         self._collector = collector
+        self._app = app
         self._host = host
         self.port = port
         self._runner: web.AppRunner | None = None
 
-    async def start(self, app: web.Application | None = None) -> None:
-        """`app`: the collector's, to which the caller may have added pages of its own."""
+    async def start(self) -> None:
         runner = web.AppRunner(
-            app or self._collector.app(),
+            self._app or self._collector.app(),
             access_log=None,  # paths and addresses are personal data; the metrics count requests
             auto_decompress=False,  # unpacked, bounded, by sources.http.body
             shutdown_timeout=10.0,

@@ -9,7 +9,7 @@ import click
 
 from streams.cli.exits import REFUSED, WRONG_INPUT, CommandError
 from streams.cli.services import log_to_stderr, reaching, settings_of
-from streams.config import Settings
+from streams.config import Settings, topics_of
 from streams.metrics import PrometheusMetrics
 from streams.model_records import FirstModels, wait_for_first_models
 from streams.parts import (
@@ -19,21 +19,20 @@ from streams.parts import (
     run_named_sink,
     running_collector,
     serve_worker_status,
-    topics_of,
 )
 from streams.topic_checks import require_topics
 
 
 @click.command
-@click.pass_obj
-def worker(config: str | None) -> None:
+@click.pass_context
+def worker(context: click.Context) -> None:
     r"""Fold events into scores. Start as many as there are partitions; each may be killed at any time.
 
     \b
     leadstream worker
     LEADSTREAM_WORKER_STATUS_PORT=9101 leadstream worker     with /livez /readyz /metrics
     """
-    settings = settings_of(config)
+    settings = settings_of(context)
     log_to_stderr()
     metrics = PrometheusMetrics()
     with reaching(settings):
@@ -47,31 +46,27 @@ async def _ready(settings: Settings) -> tuple[int, FirstModels]:
     """Topics as they must be, and a model in every partition; waits for the model."""
     servers, topics = settings.kafka.bootstrap_servers, topics_of(settings)
     partitions = await require_topics(servers, topics)
-    told = False
 
-    async def tell(missing: list[int]) -> None:
-        nonlocal told
-        if not told:
-            click.echo(
-                f"no model is active in {len(missing)} of {partitions} partitions; waiting. Activate one:\n"
-                "  leadstream model activate model.yaml",
-                err=True,
-            )
-            told = True
+    def tell(missing: list[int]) -> None:
+        click.echo(
+            f"no model is active in {len(missing)} of {partitions} partitions; waiting. Activate one:\n"
+            "  leadstream model activate model.yaml",
+            err=True,
+        )
 
-    return partitions, await wait_for_first_models(servers, topics, partitions, tell)
+    return partitions, await wait_for_first_models(servers, topics, partitions, on_missing=tell)
 
 
 @click.command
-@click.pass_obj
-def collector(config: str | None) -> None:
+@click.pass_context
+def collector(context: click.Context) -> None:
     r"""Take events over HTTP: Segment's API, POST /v1/events, and the tracker at /t.js.
 
     \b
     leadstream collector
     LEADSTREAM_COLLECTOR_HOST=0.0.0.0 leadstream collector
     """
-    settings = settings_of(config)
+    settings = settings_of(context)
     if not settings.collector.key_secret:
         raise CommandError(
             "no secret for lead keys",
@@ -101,15 +96,15 @@ async def _collect(settings: Settings, stop: asyncio.Event) -> None:
 @click.command
 @click.argument("name", type=click.Choice(SINKS))
 @click.option("--from-beginning", is_flag=True, help="Read every topic again from its first record, once.")
-@click.pass_obj
-def sink(config: str | None, name: str, from_beginning: bool) -> None:
+@click.pass_context
+def sink(context: click.Context, name: str, from_beginning: bool) -> None:
     r"""Deliver transitions and scores to one destination, in a consumer group of its own.
 
     \b
     leadstream sink redis
     leadstream sink redis --from-beginning                   rebuild the read model
     """
-    settings = settings_of(config)
+    settings = settings_of(context)
     log_to_stderr()
     metrics = PrometheusMetrics()
     try:

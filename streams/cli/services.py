@@ -1,28 +1,34 @@
-"""What every command that talks to Kafka or Redis does alike: settings, errors, logs."""
+"""What commands need of the world: settings, the clock, the broker; and what they say when a service is away."""
 
+import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
+import click
 from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 
 from streams.cli.exits import REFUSED, UNREACHABLE, WRONG_INPUT, CommandError
-from streams.config import Settings, SettingsError, load_settings
-from streams.log_reader import LogStalledError
+from streams.config import Settings, SettingsError, load_settings, topics_of
+from streams.provision import admin_client, partition_counts
 from streams.topic_checks import TopicsNotReadyError
 
+DEADLINE_SECONDS = 10.0
+_Result = TypeVar("_Result")
 
-def settings_of(config: str | None) -> Settings:
-    """The settings of the command line's `--config`.
+
+def settings_of(context: click.Context) -> Settings:
+    """The settings that `leadstream --config` names.
 
     Raises:
-        CommandError: everything that is wrong with them.
+        CommandError: all that is wrong with them.
     """
     try:
-        return load_settings(config)
+        return load_settings(context.find_root().obj)
     except SettingsError as error:
-        raise CommandError("\n".join(error.problems), code=WRONG_INPUT) from error
+        raise CommandError(str(error), code=WRONG_INPUT) from error
 
 
 @contextmanager
@@ -30,28 +36,62 @@ def reaching(settings: Settings) -> Iterator[None]:
     """Turns a service that does not answer, or topics that are not ready, into one line with what to do.
 
     Raises:
-        CommandError: with exit code 3, or 4 for topics.
+        CommandError: with exit code 3; 4 for topics.
     """
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs every refused connection
     try:
         yield
     except TopicsNotReadyError as error:
-        raise CommandError(str(error), "Then start again.", code=REFUSED) from error
-    except (KafkaError, LogStalledError) as error:
+        raise CommandError(str(error), code=REFUSED) from error
+    except RedisError as error:
+        # The text of the error may quote the address, and the address a password.
         raise CommandError(
-            f"cannot reach Kafka at {settings.kafka.bootstrap_servers}: {error}",
-            "Start it, or set KAFKA_BOOTSTRAP_SERVERS; without a broker: leadstream up",
+            f"Redis does not answer ({type(error).__name__})",
+            "start it, or set REDIS_URL (redis.url in leadstream.toml)",
             code=UNREACHABLE,
         ) from error
-    except RedisError as error:
+    except BrokenPipeError:
+        raise
+    except (KafkaError, OSError) as error:  # OSError: also timeouts, and LogStalledError
         raise CommandError(
-            f"cannot reach Redis: {type(error).__name__}", "Start it, or set REDIS_URL", code=UNREACHABLE
+            f"the broker at {settings.kafka.bootstrap_servers} does not answer ({type(error).__name__})",
+            "start it, or set KAFKA_BOOTSTRAP_SERVERS (kafka.bootstrap_servers in leadstream.toml)",
+            code=UNREACHABLE,
         ) from error
-    except OSError as error:
-        raise CommandError(str(error), code=UNREACHABLE) from error
+
+
+def run(work: Coroutine[Any, Any, _Result], settings: Settings) -> _Result:
+    """Run to its end.
+
+    Raises:
+        CommandError: as `reaching`.
+    """
+    with reaching(settings):
+        return asyncio.run(work)
 
 
 def log_to_stderr() -> None:
     """Logs of a long-running part: one line each, on stderr."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("aiokafka", "faust", "mode", "apprise", "httpx"):
+    for noisy in ("aiokafka", "faust", "mode", "apprise"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+async def partition_count(settings: Settings) -> int:
+    """How many partitions the topics have.
+
+    Raises:
+        CommandError: a topic is missing.
+        KafkaError, TimeoutError: the broker is away.
+    """
+    bootstrap_servers, topics = settings.kafka.bootstrap_servers, topics_of(settings)
+    async with asyncio.timeout(DEADLINE_SECONDS), admin_client(bootstrap_servers) as admin:
+        counts = await partition_counts(admin)
+    missing = [topic.name for topic in topics.table if topic.name not in counts]
+    if missing:
+        raise CommandError(
+            f"the broker at {bootstrap_servers} has no topic {missing[0]}",
+            "run: leadstream topics ensure",
+            code=UNREACHABLE,
+        )
+    return counts[topics.events]

@@ -13,9 +13,8 @@ from sinks.alerts import AlertsSink
 from sinks.base import Delivery, Input, SinkError
 from sinks.config import AlertsSettings
 from streams.announced_exit import announced_exit
-from streams.config import Settings
+from streams.config import Settings, clock_of, topics_of
 from streams.delivery import SinkStatus
-from streams.parts import clock_of, topics_of
 from streams.sink_runner import SinkRun, run_sink
 
 

@@ -42,7 +42,8 @@ def make_app(
         broker_session_timeout=settings.session_timeout_seconds,
         broker_heartbeat_interval=settings.heartbeat_interval_seconds,
         broker_rebalance_timeout=settings.rebalance_timeout_seconds,
-        broker_request_timeout=max(settings.session_timeout_seconds, settings.send_deadline_seconds),
+        # The answer to a join comes only when the rebalance is over.
+        broker_request_timeout=5 + max(settings.session_timeout_seconds, settings.rebalance_timeout_seconds),
         broker_max_poll_interval=max(120.0, 2 * settings.stall_seconds),
         broker_max_poll_records=settings.batch_records,
         consumer_auto_offset_reset="none",

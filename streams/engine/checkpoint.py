@@ -1,4 +1,4 @@
-"""The aligned checkpoint, FOLD.md 6: outputs, then rows, then `part`, then the offset, each confirmed before the next.
+"""The aligned checkpoint, docs/fold.md 6: outputs, then rows, then `part`, then the offset, each confirmed before the next.
 
 It knows no Kafka: what it does to the world are the five methods of `Effects`.
 """

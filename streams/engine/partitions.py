@@ -19,7 +19,7 @@ class Partition:
     """One partition for one assignment; after a rebalance there is a new one, and nothing of this is used again.
 
     Attributes:
-        next_offset: C of FOLD.md: the log is folded up to here.
+        next_offset: C of docs/fold.md: the log is folded up to here.
         expected_offset: what the consumer must deliver next; ahead of `next_offset` by the buffered batches.
         changelog_end: offset the next changelog record must get.
         highwater: end of the log as the last fetch told.

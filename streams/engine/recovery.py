@@ -1,4 +1,4 @@
-"""Rebuilds the memory of partitions after an assignment: FOLD.md 7. No Faust; Kafka behind `RecoverySource`."""
+"""Rebuilds the memory of partitions after an assignment: docs/fold.md 7. No Faust; Kafka behind `RecoverySource`."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ class RecoverySource(Protocol):
 def start_offset(
     where: str, bounds: LogBounds, committed: int | None, part_offset: int | None, newest_row_offset: int
 ) -> int:
-    """Where the fold goes on (FOLD.md 7.1).
+    """Where the fold goes on (docs/fold.md 7.1).
 
     Args:
         where: topic and partition, for messages.
@@ -65,7 +65,7 @@ def start_offset(
                 f"{where}: nothing is committed, the changelog is empty, and the log begins at {bounds.begin}: its "
                 "first records are gone. Write an `epoch` record to start from there"
             )
-        return 0
+        start = 0
     if start < bounds.begin:
         raise RecoveryError(
             f"{where}: the fold stands at {start}, but the log begins at {bounds.begin}: {bounds.begin - start} records "

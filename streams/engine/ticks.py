@@ -1,4 +1,4 @@
-"""When the owner of a partition writes a tick (FOLD.md 1): its clock is past the earliest wake-up, at most once a second."""
+"""When the owner of a partition writes a tick (docs/fold.md 1): its clock is past the earliest wake-up, at most once a second."""
 
 from collections.abc import Callable
 

@@ -37,14 +37,23 @@ class Vitals:
     folding: Progress = field(default_factory=Progress)
     checkpoints: Progress = field(default_factory=Progress)
     recovery: Progress = field(default_factory=Progress)
+    rebalance: Progress = field(default_factory=Progress)
     fetching: Progress = field(default_factory=Progress)
     failed_at: float | None = None
     failure: str = ""
     stopping_at: float | None = None
 
 
-def verdict(vitals: Vitals, now: float, *, stall_seconds: float, drain_seconds: float) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    stall_seconds: float
+    drain_seconds: float
+    rebalance_timeout_seconds: float
+
+
+def verdict(vitals: Vitals, now: float, limits: Limits) -> str | None:
     """Why the process must end, or None."""
+    stall_seconds, drain_seconds = limits.stall_seconds, limits.drain_seconds
     if vitals.failed_at is not None and now - vitals.failed_at > FAILED_GRACE_SECONDS:
         return f"the worker failed but did not end: {vitals.failure}"
     if vitals.stopping_at is not None and now - vitals.stopping_at > drain_seconds + FAILED_GRACE_SECONDS:
@@ -52,14 +61,15 @@ def verdict(vitals: Vitals, now: float, *, stall_seconds: float, drain_seconds: 
     if now - vitals.beat_at > stall_seconds:
         return f"the event loop is blocked for {now - vitals.beat_at:.0f} s"
     watched = (
-        ("no record was folded", vitals.folding),
-        ("no checkpoint was completed", vitals.checkpoints),
-        ("recovery did not move", vitals.recovery),
-        ("no fetch was answered", vitals.fetching),
+        ("no record was folded", vitals.folding, stall_seconds),
+        ("no checkpoint was completed", vitals.checkpoints, stall_seconds),
+        ("recovery did not move", vitals.recovery, stall_seconds),
+        ("no fetch was answered", vitals.fetching, stall_seconds),
+        ("a rebalance did not end", vitals.rebalance, stall_seconds + limits.rebalance_timeout_seconds),
     )
-    for what, progress in watched:
+    for what, progress, limit in watched:
         since = progress.stuck_since
-        if since is not None and now - since > stall_seconds:
+        if since is not None and now - since > limit:
             return f"{what} for {now - since:.0f} s although there is work"
     return None
 
@@ -75,18 +85,10 @@ class Watchdog(threading.Thread):
 
     INTERVAL_SECONDS = 1.0
 
-    def __init__(
-        self,
-        vitals: Vitals,
-        *,
-        stall_seconds: float,
-        drain_seconds: float,
-        end: Callable[[str], None] = end_process,
-    ) -> None:
+    def __init__(self, vitals: Vitals, limits: Limits, *, end: Callable[[str], None] = end_process) -> None:
         super().__init__(name="watchdog", daemon=True)
         self._vitals = vitals
-        self._stall_seconds = stall_seconds
-        self._drain_seconds = drain_seconds
+        self._limits = limits
         self._end = end
         self._stopped = threading.Event()
 
@@ -102,7 +104,7 @@ class Watchdog(threading.Thread):
             if suspended:  # the whole process slept: the loop gets its chance first
                 self._vitals.beat_at = now
                 continue
-            reason = verdict(self._vitals, now, stall_seconds=self._stall_seconds, drain_seconds=self._drain_seconds)
+            reason = verdict(self._vitals, now, self._limits)
             if reason is not None:
                 self._end(reason)
                 return

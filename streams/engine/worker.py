@@ -6,7 +6,7 @@ import gc
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from faust.types import TP
@@ -24,13 +24,15 @@ from streams.engine.settings import EngineSettings
 from streams.engine.state import PartitionState
 from streams.engine.ticks import Ticker
 from streams.engine.transport import Consumer, ConsumerThread
-from streams.engine.watchdog import EXIT_STUCK, Vitals, Watchdog
+from streams.engine.watchdog import EXIT_STUCK, Limits, Vitals, Watchdog
 
 logger = logging.getLogger(__name__)
 
 EXIT_UNREACHABLE = 3
 PULSE_SECONDS = 0.5
-STOP_SECONDS = 8.0
+PULSES_PER_TICK = 2
+STOP_SECONDS = 5.0
+LEFTOVER_SECONDS = 2.0
 
 
 def create_worker(
@@ -73,17 +75,15 @@ class Worker:
             events_topic=settings.events_topic,
         )
         self._vitals = Vitals()
-        self._watchdog = Watchdog(
-            self._vitals, stall_seconds=settings.stall_seconds, drain_seconds=settings.drain_seconds
-        )
+        limits = Limits(settings.stall_seconds, settings.drain_seconds, settings.rebalance_timeout_seconds)
+        self._watchdog = Watchdog(self._vitals, limits)
         self._app: Any = None
         self._recovering: asyncio.Task[None] | None = None
         self._stop_requested = asyncio.Event()
         self._failed = asyncio.Event()
         self._recovered = False
-        self._checkpoint_at = time.monotonic()
 
-    def run(self, on_started: Callable[[], Any] | None = None) -> int:
+    def run(self, on_started: Callable[[], Coroutine[Any, Any, None]] | None = None) -> int:
         """Work until SIGTERM, SIGINT or a failure.
 
         Args:
@@ -97,7 +97,19 @@ class Worker:
         for name in ("faust", "mode", "aiokafka"):
             # A DEBUG record is built for each fetch even where no handler wants it.
             logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger(name).getEffectiveLevel()))
-        return asyncio.run(self._main(on_started))
+        # Not asyncio.run: at its end it cancels every task and waits for ever, and Faust restarts cancelled agents.
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        self._vitals.beat_at = time.monotonic()
+        self._watchdog.start()
+        try:
+            return loop.run_until_complete(self._main(on_started))
+        finally:
+            if leftovers := asyncio.all_tasks(loop):
+                for task in leftovers:
+                    task.cancel()
+                loop.run_until_complete(asyncio.wait(leftovers, timeout=LEFTOVER_SECONDS))
+            self._watchdog.stop()
 
     def fail(self, reason: str) -> None:
         """Stop the process with exit code 70; nothing is committed any more."""
@@ -119,7 +131,7 @@ class Worker:
             "ready": self._recovered and self._vitals.failed_at is None and self._vitals.stopping_at is None,
             "failure": self._vitals.failure or None,
             "events_total": self.partitions.events_total,
-            "checkpoint_age_seconds": time.monotonic() - self._checkpoint_at,
+            "checkpoint_age_seconds": self._checkpoint_age_seconds(time.monotonic()),
             "partitions": {
                 partition.number: {
                     "lag": partition.lag,
@@ -150,16 +162,14 @@ class Worker:
     def _thread(self) -> ConsumerThread:
         return self._consumer.thread
 
-    async def _main(self, on_started: Callable[[], Any] | None) -> int:
+    async def _main(self, on_started: Callable[[], Coroutine[Any, Any, None]] | None) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.request_stop)
-        self._vitals.beat_at = time.monotonic()
-        self._watchdog.start()
         self._app = make_app(self.settings, self, fold=self._fold, on_assigned=self._on_assigned)
-        beside = [asyncio.create_task(self._pulse()), asyncio.create_task(self._sender.run())]
+        beside = [self._beside(self._pulse()), self._beside(self._sender.run())]
         if on_started is not None:
-            beside.append(asyncio.create_task(on_started()))
+            beside.append(self._beside(on_started()))
         starting = asyncio.create_task(self._start())
         ends = [asyncio.create_task(event.wait()) for event in (self._stop_requested, self._failed)]
         try:
@@ -172,7 +182,17 @@ class Worker:
         finally:
             for task in (*beside, *ends, starting):
                 task.cancel()
-            self._watchdog.stop()
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run beside the worker; an error there ends it."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and task.exception() is not None:
+                self.fail(f"a task beside the worker failed: {task.exception()!r}")
+
+        task = asyncio.create_task(work)
+        task.add_done_callback(ended)
+        return task
 
     async def _start(self) -> int:
         settings = self.settings
@@ -210,6 +230,7 @@ class Worker:
                     await self._checkpoint.run()
             except TimeoutError:
                 self.fail(f"the last checkpoint was not done within {self.settings.drain_seconds:g} s")
+        self.partitions.drop()
         try:
             async with asyncio.timeout(STOP_SECONDS):
                 await self._app.stop()
@@ -253,21 +274,17 @@ class Worker:
         logger.info("owns partitions %s from offsets %s", numbers, [partition.next_offset for partition in partitions])
 
     async def _pulse(self) -> None:
-        beats = 0
         while True:
-            try:
+            for _ in range(PULSES_PER_TICK):
                 self._look()
-                if beats % 2 == 0 and self._vitals.stopping_at is None:
-                    self._ticker.tick()
-            except Exception as error:  # noqa: BLE001 - a worker that cannot look after itself must not go on
-                self.fail(f"pulse failed: {error!r}")
-            beats += 1
-            await asyncio.sleep(PULSE_SECONDS)
+                await asyncio.sleep(PULSE_SECONDS)
+            if self._vitals.stopping_at is None:
+                self._ticker.tick()
 
     def _look(self) -> None:
         now, vitals, topic = time.monotonic(), self._vitals, self.settings.events_topic
         vitals.beat_at = now
-        if self._app.crashed:
+        if self._app.crashed and vitals.stopping_at is None:
             self.fail(f"Faust crashed: {self._app.crash_reason!r}")
         partitions = list(self.partitions)
         fetched_at = None
@@ -280,13 +297,13 @@ class Worker:
         vitals.folding.update(self.partitions.events_total, work=behind, now=now)
         owing = any(partition.next_offset != partition.committed_offset for partition in partitions)
         vitals.checkpoints.update(self._checkpoint.completed_total, work=owing, now=now)
-        if not owing or vitals.checkpoints.stuck_since == now:
-            self._checkpoint_at = now
         vitals.fetching.update(fetched_at, work=bool(partitions) and not behind, now=now)
-        vitals.recovery.update(
-            (self._recovery.restored_total, self._app.rebalancing_count),
-            work=self._app.rebalancing or self._recovering is not None,
-            now=now,
-        )
+        vitals.recovery.update(self._recovery.restored_total, work=self._recovering is not None, now=now)
+        vitals.rebalance.update(self._app.rebalancing_count, work=self._app.rebalancing, now=now)
         self._metrics.set("leadstream_worker_partitions", len(partitions))
-        self._metrics.set("leadstream_worker_checkpoint_age_seconds", now - self._checkpoint_at)
+        self._metrics.set("leadstream_worker_checkpoint_age_seconds", self._checkpoint_age_seconds(now))
+
+    def _checkpoint_age_seconds(self, now: float) -> float:
+        """How long folded records have waited for a completed checkpoint."""
+        since = self._vitals.checkpoints.stuck_since
+        return 0.0 if since is None else now - since

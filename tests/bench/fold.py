@@ -4,8 +4,8 @@ import gc
 import time
 
 from processors.fold_partition import PartitionFold
+from processors.model_log import model_activated
 from processors.models import load_shipped
-from processors.play import model_activated
 from schemas.codec import HEADER_BYTES, encode
 from schemas.keys import CONTROL_KEY
 from tests.bench.traffic import START_MS, BenchRecord, records

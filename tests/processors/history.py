@@ -7,7 +7,7 @@ from typing import Any
 
 from processors.fold_partition import PartitionFold, Sent
 from processors.model import event_from_fields
-from processors.model_log import FOLD_VERSION, pack_model, read_model_record
+from processors.model_log import model_activated, pack_model, read_model_record
 from processors.price import Price
 from processors.run_model_tests import start_of_tests_ms
 from schemas.codec import decode, encode
@@ -27,15 +27,7 @@ class Logged:
 
 
 def model_record(text: str, n: int = 1, *, notify: bool = False) -> bytes:
-    body = pack_model(text)
-    model = read_model_record(body)
-    return encode(
-        "ModelActivated",
-        {
-            "n": n, "version": model.version, "name": model.name, "fold_version": FOLD_VERSION,
-            "notify": notify, "body": body,
-        },
-    )  # fmt: skip
+    return encode("ModelActivated", model_activated(text, n, notify=notify))
 
 
 @dataclass

@@ -70,3 +70,11 @@ def test_garbage_behind_a_known_prefix_never_raises_anything_else(body: bytes) -
             continue
         assert kind == kind_of(prefix)
         assert isinstance(record, dict)
+
+
+def test_json_with_a_lone_surrogate_is_no_text_and_no_row_could_hold_it() -> None:
+    event = b'{"event_id": "e", "type": "page_view", "occurred_at": null, "traits": {"a": "\\ud83d\\ude00"}}'
+    assert decode(event)[1]["traits"] == {"a": "\U0001f600"}
+    with pytest.raises(UndecodableError) as refused:
+        decode(event.replace(b"\\ude00", b""))
+    assert refused.value.reason == "bad_json"

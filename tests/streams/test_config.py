@@ -1,10 +1,21 @@
 """Settings: a file, then the environment; a wrong key is told with its line and the nearest valid one."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from streams.config import Settings, SettingsError, load_settings
+from streams.config import (
+    Alerts,
+    Channel,
+    Collector,
+    Play,
+    Settings,
+    SettingsError,
+    WriteKey,
+    environment_of,
+    load_settings,
+)
 
 FILE = """
 model = "ours.yaml"
@@ -91,3 +102,32 @@ def test_what_is_wrong_is_told_with_line_and_nearest_key(tmp_path: Path, text: s
 def test_a_file_that_is_asked_for_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read"):
         load_settings(str(tmp_path / "none.toml"), {})
+
+
+def test_a_child_process_gets_the_same_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(
+        collector=Collector(port=9000, origins=["https://a.example", "https://b.example"], dev_page=True),
+        write_keys=[WriteKey("website", 'k"1,2')],
+        alerts=Alerts(show=["name"]),
+        channels={"sales-hot": Channel("json://localhost/?a=1")},
+        play=Play(1, 2, 0.5),
+    )
+    assert load_settings(None, environment_of(settings)) == settings
+    assert load_settings(None, environment_of(Settings())) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "told"),
+    [
+        ("LEADSTREAM_CHANNELS", "{", "LEADSTREAM_CHANNELS: not JSON"),
+        ("LEADSTREAM_WRITE_KEYS", '[{"nam": "x"}]', 'write_keys.nam: unknown key. Did you mean "name"?'),
+        ("LEADSTREAM_CHANNELS", "[]", "channels: Expected `object`"),
+    ],
+)
+def test_wrong_tables_in_the_environment_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, text: str, told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match=re.escape(told)):
+        load_settings(None, {variable: text})

@@ -154,3 +154,15 @@ async def test_a_bug_in_a_sink_ends_the_process_and_commits_nothing(run: SinkRun
             await run_sink(run, sink, metrics=CountedMetrics(), now_ms=lambda: MARCH_2, stop=asyncio.Event())
     assert sink.closed
     assert await committed(run) is None
+
+
+async def test_a_second_process_takes_partitions_from_one_that_is_stuck(run: SinkRun) -> None:
+    stuck, healthy, status = MemorySink(), MemorySink(), SinkStatus()
+    stuck.troubles = [RetryLater("away", 600.0) for _ in range(20)]
+    await send(run, moves(1))
+    await send(run, moves(2), partition=1)
+    async with running(run, stuck, status):
+        await eventually(lambda: status.trouble == "away", 30)
+        async with running(run, healthy):
+            await eventually(lambda: "delivered 0" in healthy.effects, 60)
+            assert stuck.effects == ["opened"]

@@ -9,10 +9,11 @@ import pytest
 from schemas import codec
 from streams.engine.pacing import Pacing
 from streams.engine.partitions import Partition, Partitions
-from streams.engine.settings import Security, UnsafeSettingsError
+from streams.engine.settings import EngineSettings, Security, UnsafeSettingsError
 from streams.engine.state import Output
 from streams.engine.ticks import Ticker, tick_is_due
-from streams.engine.watchdog import FAILED_GRACE_SECONDS, Progress, Vitals, Watchdog, verdict
+from streams.engine.watchdog import FAILED_GRACE_SECONDS, Limits, Progress, Vitals, Watchdog, verdict
+from streams.engine.worker import create_worker
 from tests.streams.engine.doubles import CountingMetrics, FixedClock
 from tests.streams.engine.toy import ToyState
 
@@ -79,6 +80,8 @@ def vitals(**given: object) -> Vitals:
         (vitals(checkpoints=Progress(1, NOW - 61)), "no checkpoint was completed for 61 s although there is work"),
         (vitals(recovery=Progress(1, NOW - 61)), "recovery did not move for 61 s although there is work"),
         (vitals(fetching=Progress(1, NOW - 61)), "no fetch was answered for 61 s although there is work"),
+        (vitals(rebalance=Progress(1, NOW - 89)), None),
+        (vitals(rebalance=Progress(1, NOW - 91)), "a rebalance did not end for 91 s although there is work"),
         (vitals(failed_at=NOW - 1, failure="x"), None),
         (vitals(failed_at=NOW - FAILED_GRACE_SECONDS - 1, failure="x"), "the worker failed but did not end: x"),
         (vitals(stopping_at=NOW - 25), None),
@@ -89,7 +92,7 @@ def vitals(**given: object) -> Vitals:
     ],
 )
 def test_the_watchdog_ends_what_has_work_and_does_not_move(state: Vitals, reason: str | None) -> None:
-    assert verdict(state, NOW, stall_seconds=60, drain_seconds=20) == reason
+    assert verdict(state, NOW, Limits(60, 20, 30)) == reason
 
 
 def test_progress_is_stuck_only_while_there_is_work_and_no_change() -> None:
@@ -113,7 +116,7 @@ def test_the_watchdog_thread_ends_a_blocked_process(monkeypatch: pytest.MonkeyPa
         reasons.append(reason)
         ended.set()
 
-    dog = Watchdog(Vitals(beat_at=time.monotonic() - 5), stall_seconds=1, drain_seconds=1, end=end)
+    dog = Watchdog(Vitals(beat_at=time.monotonic() - 5), Limits(1, 1, 1), end=end)
     dog.start()
     assert ended.wait(5)
     dog.join(5)
@@ -127,3 +130,12 @@ def test_a_password_never_goes_without_tls_and_is_never_printed() -> None:
     assert "hush" not in repr(safe)
     assert safe.client_arguments()["security_protocol"] == "SASL_SSL"
     assert Security().client_arguments() == {}
+
+
+def test_a_worker_is_not_ready_before_it_has_recovered() -> None:
+    settings = EngineSettings("127.0.0.1:1", "events", "rows", ("transitions",))
+    worker = create_worker(settings, lambda _: ToyState("transitions"), FixedClock(), CountingMetrics())
+    assert (worker.health()["alive"], worker.health()["ready"], worker.health()["partitions"]) == (True, False, {})
+    worker.fail("no answer")
+    worker.fail("and then more")
+    assert (worker.health()["alive"], worker.health()["failure"]) == (False, "no answer")

@@ -19,6 +19,7 @@ from tests.streams.engine.toy import OFFSET, PART, ROW, ToyState
         (20, 50, 20, 20, 49, 20),  # rows ahead of the commit
         (0, 50, 50, 50, 49, 50),
         (0, 50, 0, None, -1, 0),
+        (0, 50, None, None, 9, 0),  # died between the first rows and the first `part`
     ],
 )
 def test_the_fold_goes_on_where_the_commit_or_else_the_changelog_says(
@@ -36,6 +37,7 @@ def test_the_fold_goes_on_where_the_commit_or_else_the_changelog_says(
         (0, 50, 30, 20, 19, "the changelog ends at offset 20 of the log, but 30 is committed"),
         (0, 50, 30, None, -1, "the changelog has no `part` record"),
         (0, 50, 20, 20, 50, "a row knows offset 50, but the log ends at 50"),
+        (0, 50, None, None, 70, "a row knows offset 70, but the log ends at 50"),
         (0, 50, None, 60, 10, "the fold stands at 60, but the log ends at 50"),
     ],
 )

@@ -1,7 +1,9 @@
 """One contract test per overridden hook: Faust still has it, calls it, and ours does what the README says."""
 
 import asyncio
+import dataclasses
 import inspect
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -21,7 +23,7 @@ from mode.threads import ServiceThread
 
 from streams.engine.app import EngineApp, make_app
 from streams.engine.partitions import Batch, Partition, Partitions
-from streams.engine.settings import EngineSettings
+from streams.engine.settings import EngineSettings, Security
 from streams.engine.transport import (
     BatchScheduler,
     BatchSchema,
@@ -174,6 +176,18 @@ async def test_the_group_consumer_gets_our_fetch_wait_and_batch_size(app: Any, m
     assert made.max_poll_records == 123
     assert made.auto_offset_reset == "none"
     assert made.enable_auto_commit is False
+
+
+async def test_tls_and_sasl_reach_the_clients(owner: FakeOwner) -> None:
+    security = Security(ssl.create_default_context(), "SCRAM-SHA-512", "worker", "hush")
+    secured = dataclasses.replace(owner.settings, security=security)
+
+    async def nothing(*_: Any) -> None: ...
+
+    app = make_app(secured, owner, fold=nothing, on_assigned=nothing)
+    given = app.producer._settings_auth()
+    expected = security.client_arguments()
+    assert {name: given[name] for name in expected} == expected
 
 
 def test_a_hanging_consumer_thread_does_not_hold_the_process() -> None:

@@ -1,13 +1,18 @@
 """Worker processes with the toy fold on both brokers: counts are exact and the set of output ids is the expected one."""
 
 import asyncio
+import contextlib
+import dataclasses
 import random
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
+from schemas.keys import CONTROL_KEY
 from streams.engine.settings import EngineSettings
 from streams.engine.watchdog import EXIT_STUCK
 from streams.engine.worker import EXIT_UNREACHABLE
@@ -21,6 +26,7 @@ from tests.streams.engine.cluster import (
     create_topics,
     engine_settings,
     read_outcome,
+    read_topic,
     wait_until_folded,
 )
 
@@ -44,6 +50,16 @@ class Site:
 
     async def folded(self, seconds: float = 60.0) -> None:
         await wait_until_folded(self.settings, PARTITIONS, seconds, [w for w in self.workers if w.running])
+
+    async def committed(self, events: int) -> None:
+        """Until so many events are committed: some way into the load."""
+
+        async def reached() -> bool:
+            with contextlib.suppress(KafkaError):  # a coordinator that is just starting
+                return sum((await committed_offsets(self.settings, PARTITIONS)).values()) >= events
+            return False
+
+        await eventually(reached, 60)
 
     async def check(self) -> None:
         outcome = await read_outcome(self.settings, PARTITIONS)
@@ -84,8 +100,7 @@ async def test_a_stopped_worker_has_committed_everything_and_the_next_one_goes_o
 async def test_a_stop_under_load_commits_what_was_folded(site: Site) -> None:
     first = await site.worker()
     loading = asyncio.create_task(site.load.send(12_000, rate=2_000))
-    await eventually(lambda: "owns partitions" in first.log(), 20)
-    await asyncio.sleep(1.5)  # some way into the load
+    await site.committed(2_000)
     first.send(signal.SIGTERM)
     assert await first.wait() == 0, first.log()
     offsets = await committed_offsets(site.settings, PARTITIONS)
@@ -156,12 +171,13 @@ async def test_a_worker_that_slept_past_its_session_writes_nothing_stale(site: S
     sleeper = await site.worker()
     await eventually(lambda: "owns partitions [0, 1, 2, 3]" in sleeper.log(), 20)
     loading = asyncio.create_task(site.load.send(30_000, rate=1_000))
-    await asyncio.sleep(2.3)  # in the middle of the load, not at a checkpoint
+    await site.committed(2_000)
+    await asyncio.sleep(0.5)  # between two checkpoints
     sleeper.send(signal.SIGSTOP)
     try:
         other = await site.worker()
         await eventually(lambda: "owns partitions [0, 1, 2, 3]" in other.log(), 40)
-        await asyncio.sleep(2.0)  # the other one writes rows
+        await site.committed(8_000)  # by the other one
     finally:
         sleeper.send(signal.SIGCONT)
     await loading
@@ -183,7 +199,7 @@ async def test_a_slow_fold_leaves_the_backlog_at_the_broker(site: Site) -> None:
     worker = await site.worker(settings, fold_seconds=0.001)
     await eventually(lambda: "owns partitions" in worker.log(), 20)
     idle_kib = _resident_kib(worker.process.pid)
-    await asyncio.sleep(4.0)  # time in which an unbounded worker prefetched all
+    await site.committed(3_000)  # three seconds, in which an unbounded worker prefetched all
     grown_kib = _resident_kib(worker.process.pid) - idle_kib
     # 60,000 records as Python objects are more than 40 MB; in flight are some hundreds and one fetch per partition.
     assert grown_kib < 20_000
@@ -221,30 +237,110 @@ async def test_a_missing_output_topic_ends_it_at_the_start(site: Site) -> None:
     assert "topic never.made cannot be written" in worker.log()
 
 
+@pytest.mark.parametrize("seconds", [0.2, 1.2, 3.0])
+async def test_a_stop_while_it_starts_is_clean(site: Site, seconds: float) -> None:
+    worker = await site.worker()
+    await eventually(lambda: "Starting" in worker.log(), 20)
+    await asyncio.sleep(seconds)  # before the group, in the join, after it
+    worker.send(signal.SIGTERM)
+    assert await worker.wait(20) == 0, worker.log()
+
+
+async def test_a_fold_that_raises_ends_it_and_the_next_one_is_exact(site: Site) -> None:
+    broken = await site.worker(fails_at_count=7)
+    await eventually(lambda: "owns partitions" in broken.log(), 20)
+    await site.load.send(5_000, rate=4_000)
+    assert await broken.wait() == EXIT_STUCK, broken.log()
+    assert "failed: RuntimeError('a bug in the fold')" in broken.log()
+    await site.worker()
+    await site.folded()
+    await site.check()
+
+
+async def test_a_blocked_event_loop_is_ended_from_the_watchdog_thread(site: Site) -> None:
+    settings = dataclasses.replace(site.settings, stall_seconds=2.0)
+    await site.load.send(1)
+    worker = await site.worker(settings, fold_seconds=60.0)
+    assert await worker.wait() == EXIT_STUCK, worker.log()
+    assert "the event loop is blocked" in worker.log()
+
+
+async def test_a_tick_is_written_when_a_wake_up_has_passed_and_folded_as_a_record(site: Site) -> None:
+    await site.worker(wake_after_ms=300)
+    await site.load.send(500)
+    await site.folded()
+
+    async def ticks() -> list[int]:
+        log = await read_topic(site.settings.bootstrap_servers, site.settings.events_topic, PARTITIONS)
+        return [sum(record.key == CONTROL_KEY for record in records) for records in log.values()]
+
+    async def one_each() -> bool:
+        return all(await ticks())
+
+    await eventually(one_each, 20)
+    await site.folded()
+    assert max(await ticks()) <= 3, "a folded tick ends the ticking"
+    await site.check()
+
+
+async def test_a_changelog_row_that_cannot_be_read_ends_it_with_key_and_offset(site: Site) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=site.settings.bootstrap_servers)
+    await producer.start()
+    await producer.send_and_wait(site.settings.changelog_topic, b"garbage", key=b"1lead", partition=2)
+    await producer.stop()
+    worker = await site.worker()
+    assert await worker.wait() == EXIT_STUCK, worker.log()
+    assert f"{site.settings.changelog_topic}[2] offset 0 key b'1lead' cannot be read" in worker.log()
+
+
+async def test_a_changelog_that_lost_writes_ends_it_before_it_folds(site: Site) -> None:
+    first = await site.worker()
+    await site.load.send(500)
+    await site.folded()
+    first.send(signal.SIGTERM)
+    assert await first.wait() == 0
+    other = dataclasses.replace(site.settings, changelog_topic=f"{site.settings.changelog_topic}.empty")
+    await create_topics(
+        dataclasses.replace(other, events_topic=f"{other.events_topic}.unused", output_topics=()), PARTITIONS
+    )
+    worker = await site.worker(other)
+    assert await worker.wait() == EXIT_STUCK, worker.log()
+    assert "the changelog has no `part` record: it lost writes" in worker.log()
+
+
 @pytest.mark.slow
 @pytest.mark.kafka
-async def test_a_broker_killed_in_the_middle_costs_nothing(prefix: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("fault", "outage_seconds"), [("kill", 2.0), ("kill", 20.0), ("pause", 15.0)])
+async def test_a_broker_away_under_load_costs_nothing(
+    prefix: str, tmp_path: Path, fault: str, outage_seconds: float
+) -> None:
+    """It goes on, or ends with a reason before the deadline of its sends and the next worker goes on."""
     require_apache()
     async with ApacheKafka.start() as kafka:
-        settings = engine_settings(kafka.bootstrap_servers, prefix, embedded=False)
+        settings = engine_settings(kafka.bootstrap_servers, prefix, embedded=False, send_deadline_seconds=8.0)
         await create_topics(settings, PARTITIONS)
         site = Site(settings, tmp_path)
         try:
             worker = await site.worker()
-            await site.load.send(5_000)
-            await site.folded()
-            await site.load.send(5_000)
-            kafka.kill()
-            await asyncio.sleep(3.0)
-            await kafka.boot()
-            await site.load.send(5_000)
+            await eventually(lambda: "owns partitions" in worker.log(), 30)
+            loading = asyncio.create_task(site.load.send(10_000, rate=2_000))
+            await site.committed(2_000)
+            if fault == "kill":
+                kafka.kill()
+                await asyncio.sleep(outage_seconds)
+                await kafka.boot()
+            else:
+                kafka.pause()
+                await asyncio.sleep(outage_seconds)
+                kafka.resume()
+            await loading
             try:
-                await site.folded(90)
-            except AssertionError:  # it ended: then for a reason it names, and the next one goes on
-                assert worker.process.returncode == EXIT_STUCK
+                await site.folded()
+            except AssertionError:
+                assert worker.process.returncode == EXIT_STUCK, worker.log()
                 assert "worker stops: " in worker.log()
                 await site.worker()
-                await site.folded(90)
+                await site.folded()
             await site.check()
         finally:
             await site.close()

@@ -14,7 +14,7 @@ EVERY = 10
 
 
 class ToyState:
-    """Rows with versions, as FOLD.md wants them, without epochs, models and scores."""
+    """Rows with versions, as docs/fold.md wants them, without epochs, models and scores."""
 
     def __init__(
         self,
@@ -23,11 +23,13 @@ class ToyState:
         *,
         fold_seconds: float = 0.0,
         wake_after_ms: int | None = None,
+        fails_at_count: int | None = None,
     ) -> None:
         self._transitions_topic = transitions_topic
         self._snapshots_topic = snapshots_topic
         self._fold_seconds = fold_seconds
         self._wake_after_ms = wake_after_ms
+        self._fails_at_count = fails_at_count
         self.counts: dict[bytes, tuple[int, int]] = {}
         self.ticks: list[int] = []
         self._dirty: set[bytes] = set()
@@ -78,6 +80,8 @@ class ToyState:
             if offset <= seen:
                 continue
             count += 1
+            if count == self._fails_at_count:
+                raise RuntimeError("a bug in the fold")
             counts[key] = (count, offset)
             dirty.add(key)
             if count % EVERY == 0:

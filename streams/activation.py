@@ -1,0 +1,101 @@
+"""Activates a model: one record in every partition of the events topic, repeatable."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaProducer
+
+from processors.model import ScoringModel
+from processors.model_log import model_activated, read_model_record
+from schemas.codec import encode
+from schemas.keys import CONTROL_KEY
+from schemas.records import ModelActivated
+from streams.model_records import Rank, models_in_force
+from streams.topics import Topics
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """What has to be written, and where.
+
+    Attributes:
+        before: the newest activation of the log; None: the first.
+        partitions: those that do not have it yet; empty: nothing to do.
+    """
+
+    before: ModelActivated | None
+    record: ModelActivated
+    partitions: tuple[int, ...]
+
+    @property
+    def repeats(self) -> bool:
+        """The content is already active: what is written, if anything, is what an interrupted run left out."""
+        return self.before is not None and self.before["n"] == self.record["n"]
+
+
+async def plan_activation(
+    bootstrap_servers: str, topics: Topics, partitions: int, text: str, *, notify: bool
+) -> Activation:
+    """Compare a model file with what the log has activated.
+
+    Raises:
+        ModelRecordError: it is no model.
+        LogStalledError, aiokafka.errors.KafkaError: the broker is away.
+    """
+    in_force = await models_in_force(bootstrap_servers, topics, partitions)
+    before = in_force.newest
+    record = model_activated(text, 1 if before is None else before["n"] + 1, notify=notify)
+    if before is not None and (before["name"], before["version"]) == (record["name"], record["version"]):
+        record = before
+    rank: Rank = (record["n"], record["version"])
+    missing = tuple(number for number in range(partitions) if in_force.ranks.get(number, (0, "")) < rank)
+    return Activation(before, record, missing)
+
+
+async def write_activation(
+    bootstrap_servers: str, topics: Topics, activation: Activation, now_ms: Callable[[], int]
+) -> None:
+    """Write the record into the partitions that lack it, one after the other. Interrupted, it may be repeated.
+
+    Raises:
+        aiokafka.errors.KafkaError: the broker did not take one.
+    """
+    value = encode("ModelActivated", activation.record)
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", max_request_size=2 << 20)
+    await producer.start()
+    try:
+        for number in activation.partitions:
+            await producer.send_and_wait(topics.events, value, key=CONTROL_KEY, partition=number, timestamp_ms=now_ms())
+    finally:
+        await producer.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class RuleChanges:
+    """Rule ids. `points`: (id, before, after). `orphaned`: gone, and no rule of the new model says `was`."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    renamed: tuple[tuple[str, str], ...]
+    points: tuple[tuple[str, float, float], ...]
+
+    @property
+    def orphaned(self) -> tuple[str, ...]:
+        heirs = {old for old, _ in self.renamed}
+        return tuple(rule for rule in self.removed if rule not in heirs)
+
+
+def rule_changes(before: ModelActivated | None, after: ScoringModel) -> RuleChanges:
+    """What the new model changes in the rules of the old one."""
+    old = {} if before is None else {rule.id: rule.points for rule in read_model_record(before["body"]).rules}
+    new = {rule.id: rule.points for rule in after.rules}
+    return RuleChanges(
+        added=_only(new, old),
+        removed=_only(old, new),
+        renamed=tuple((rule.was, rule.id) for rule in after.rules if rule.was is not None and rule.was in old),
+        points=tuple((rule, old[rule], points) for rule, points in new.items() if old.get(rule, points) != points),
+    )
+
+
+def _only(these: dict[str, float], those: dict[str, float]) -> tuple[str, ...]:
+    return tuple(rule for rule in these if rule not in those)

@@ -1,0 +1,116 @@
+"""`leadstream dlq list|show`."""
+
+from collections import defaultdict
+from typing import Any
+
+import click
+from aiokafka import TopicPartition
+
+from streams.cli.exits import FINDING, CommandError
+from streams.cli.printing import escaped, print_json, shown_bytes, when
+from streams.cli.record_text import record_data
+from streams.cli.services import partition_count, run, settings_of
+from streams.config import Settings, topics_of
+from streams.log_reader import read_log
+
+_DETAIL = 80
+
+
+@click.group()
+def dlq() -> None:
+    r"""Records that could not be used: kept whole, with the reason.
+
+    \b
+    leadstream dlq list
+    leadstream dlq show 12
+    """
+
+
+@dlq.command("list")
+@click.option("--reason", help="The letters of this reason, one a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print the letters as JSON.")
+@click.pass_context
+def list_(context: click.Context, reason: str | None, as_json: bool) -> None:
+    r"""Count dead letters by reason, or list those of one.
+
+    \b
+    leadstream dlq list
+    leadstream dlq list --reason bad_json
+
+    The number of a letter, for `dlq show`, counts from the oldest that is kept.
+    """
+    settings = settings_of(context)
+    letters = [(n, letter) for n, letter in _numbered(settings) if reason in (None, letter["reason"])]
+    if as_json:
+        print_json([{"number": number, **_as_data(letter)} for number, letter in letters])
+    elif not letters:
+        click.echo("no dead letters" if reason is None else f"no dead letters with the reason {escaped(reason)!r}")
+    elif reason is None:
+        _print_reasons(letters)
+    else:
+        for number, letter in letters:
+            click.echo(f"{number:>6}  {when(letter['seen_at'])}  {_detail(letter)}")
+
+
+@dlq.command()
+@click.argument("number", type=click.IntRange(1))
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.pass_context
+def show(context: click.Context, number: int, as_json: bool) -> None:
+    r"""One dead letter, whole. Bytes that are no text are shown as escapes.
+
+    \b
+    leadstream dlq show 12
+    """
+    letters = _numbered(settings_of(context))
+    found = next((letter for n, letter in letters if n == number), None)
+    if found is None:
+        raise CommandError(
+            f"there is no dead letter {number}; there are {len(letters)}", "see: leadstream dlq list", code=FINDING
+        )
+    if as_json:
+        print_json({"number": number, **_as_data(found)})
+        return
+    for name, text in _as_data(found).items():
+        if name == "seen_at":
+            text = when(found["seen_at"])  # noqa: PLW2901 - for people
+        click.echo(f"{name:<10} {escaped(str(text))}")
+
+
+def _numbered(settings: Settings) -> list[tuple[int, dict[str, Any]]]:
+    """Every letter once, oldest first, numbered from 1."""
+    return list(enumerate(run(_letters(settings), settings), 1))
+
+
+async def _letters(settings: Settings) -> list[dict[str, Any]]:
+    servers = settings.kafka.bootstrap_servers
+    tps = [
+        TopicPartition(topics_of(settings).dead_letters, number) for number in range(await partition_count(settings))
+    ]
+    found: dict[str, dict[str, Any]] = {}
+    records = [record async for record in read_log(servers, tps)]
+    for record in sorted(records, key=lambda record: (record.timestamp, record.partition, record.offset)):
+        data = record_data(record)
+        if data["kind"] == "DeadLetter":
+            found.setdefault(data["value"]["id"], data["value"])  # after a restart a worker may send one again
+    return list(found.values())
+
+
+def _print_reasons(letters: list[tuple[int, dict[str, Any]]]) -> None:
+    by_reason = defaultdict(list)
+    for number, letter in letters:
+        by_reason[letter["reason"]].append((number, letter))
+    click.echo(f"{'reason':<18} {'count':>7}  {'oldest':<34} example")
+    for reason, group in sorted(by_reason.items(), key=lambda item: -len(item[1])):
+        number, latest = group[-1]
+        oldest = when(min(letter["seen_at"] for _, letter in group))
+        click.echo(f"{escaped(reason):<18} {len(group):>7,}  {oldest:<34} {number}: {_detail(latest)}")
+
+
+def _detail(letter: dict[str, Any]) -> str:
+    text = escaped(letter["detail"])
+    return text if len(text) <= _DETAIL else text[:_DETAIL] + "..."
+
+
+def _as_data(letter: dict[str, Any]) -> dict[str, Any]:
+    return {**letter, "key": shown_bytes(letter["key"]), "value": shown_bytes(letter["value"])}

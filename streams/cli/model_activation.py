@@ -1,0 +1,173 @@
+"""`leadstream model activate` and `model active`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from processors.model import Checked, ModelErrors, check_model
+from processors.model_log import unpack_model
+from processors.run_model_tests import run_model_tests
+from schemas.records import ModelActivated
+from streams.activation import Activation, RuleChanges, plan_activation, rule_changes, write_activation
+from streams.cli.exits import FINDING, REFUSED, WRONG_INPUT, CommandError
+from streams.cli.printing import escaped, plural, print_json
+from streams.cli.services import partition_count, run, settings_of
+from streams.config import Settings, clock_of, topics_of
+from streams.model_records import active_model
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--notify", is_flag=True, help="Alert also for leads that this model moves. Default: nobody is told.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
+@click.pass_context
+def activate(context: click.Context, file: Path, notify: bool, yes: bool, as_json: bool) -> int:
+    r"""Make FILE the model that scores from now on.
+
+    Checks the file, runs the tests it carries, shows what changes and asks. Activating promotes nobody by itself. May
+    be repeated: the same content again changes nothing.
+
+    \b
+    leadstream model activate model.yaml
+
+    Exit code 2: the file is wrong, or one of its tests fails; 4: off a terminal, without --yes.
+    """
+    settings = settings_of(context)
+    text, checked = _read(file)
+    model = checked.model
+    plan = run(_plan(settings, text, notify=notify), settings)
+    changes = rule_changes(plan.before, model)
+    if not as_json:
+        for problem in checked.warnings:
+            click.echo(f"warn {problem}")
+        _print_plan(plan, changes)
+    if plan.partitions:
+        if not (plan.repeats or yes):
+            _confirm(model.name)
+        run(
+            write_activation(settings.kafka.bootstrap_servers, topics_of(settings), plan, clock_of(settings).now_ms),
+            settings,
+        )
+    if as_json:
+        print_json(_as_data(plan, changes))
+    else:
+        click.echo(_result(plan))
+    return 0
+
+
+@click.command()
+@click.option("--body", is_flag=True, help="Print the model file itself.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.pass_context
+def active(context: click.Context, body: bool, as_json: bool) -> int:
+    r"""Show the model that scores now.
+
+    \b
+    leadstream model active
+    leadstream model active --body > model.yaml
+
+    Exit code 1: none was ever activated.
+    """
+    settings = settings_of(context)
+    found = run(_active(settings), settings)
+    if found is None:
+        raise CommandError("no model is active", "run: leadstream model activate FILE", code=FINDING)
+    if as_json:
+        shown = {name: found[name] for name in ("n", "name", "version", "fold_version", "notify")}
+        print_json({**shown, "body": unpack_model(found["body"])} if body else shown)
+    elif body:
+        click.echo(unpack_model(found["body"]), nl=False)
+    else:
+        click.echo(f"{_name(found)}, activation {found['n']}")
+    return 0
+
+
+def _read(file: Path) -> tuple[str, Checked]:
+    try:
+        text = file.read_bytes().decode()
+    except OSError as error:
+        raise CommandError(f"{file}: cannot be read: {error.strerror}", code=WRONG_INPUT) from error
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{file}: byte {error.start} is not UTF-8", code=WRONG_INPUT) from error
+    try:
+        checked = check_model(text, str(file))
+    except ModelErrors as error:
+        raise CommandError(str(error), f"nothing was activated: mend {file}", code=WRONG_INPUT) from error
+    count, failures = run_model_tests(checked.model)
+    if failures:
+        lines = "\n".join(f"{file}: {failure}" for failure in failures)
+        told = f"{len(failures)} expectations of {plural(count, 'test')} failed; nothing was activated"
+        raise CommandError(lines, told, code=WRONG_INPUT)
+    return text, checked
+
+
+async def _plan(settings: Settings, text: str, *, notify: bool) -> Activation:
+    servers = settings.kafka.bootstrap_servers
+    return await plan_activation(servers, topics_of(settings), await partition_count(settings), text, notify=notify)
+
+
+async def _active(settings: Settings) -> ModelActivated | None:
+    servers = settings.kafka.bootstrap_servers
+    return await active_model(servers, topics_of(settings), await partition_count(settings))
+
+
+def _confirm(name: str) -> None:
+    if not sys.stdin.isatty():
+        raise CommandError("nobody can be asked: this is no terminal", "say --yes to activate it", code=REFUSED)
+    if not click.confirm(f"Activate {escaped(name)} for all leads?"):
+        raise CommandError("nothing was activated", code=REFUSED)
+
+
+def _print_plan(plan: Activation, changes: RuleChanges) -> None:
+    if plan.repeats:
+        return
+    against = "the first model of this log" if plan.before is None else f"active is {_name(plan.before)}"
+    click.echo(f"{_name(plan.record)}: {against}")
+    if plan.before is None:
+        click.echo(f"{plural(len(changes.added), 'rule')}")
+        return
+    renamed = [f"{old} -> {new}" for old, new in changes.renamed]
+    points = [f"{rule} {before:g} -> {after:g}" for rule, before, after in changes.points]
+    removed = [rule for rule in changes.removed if rule in changes.orphaned]
+    for title, rules in (
+        ("rules added", [rule for rule in changes.added if rule not in dict(map(reversed, changes.renamed))]),  # type: ignore[arg-type]  # pairs
+        ("rules removed", removed),
+        ("rules renamed", renamed),
+        ("points", points),
+    ):
+        if rules:
+            click.echo(f"{title}: {', '.join(rules)}")
+    if removed:
+        click.echo(
+            f"warn the points that leads earned by {', '.join(removed)} are worth nothing from now on; "
+            "if a rule was renamed, write `was: OLD-ID` into the new one"
+        )
+
+
+def _result(plan: Activation) -> str:
+    if not plan.partitions:
+        return f"{_name(plan.record)} is active already; nothing to do"
+    where = plural(len(plan.partitions), "partition")
+    if plan.repeats:
+        return f"{_name(plan.record)} was active already; written into the {where} that lacked it"
+    return f"activated {_name(plan.record)} in {where}"
+
+
+def _name(record: ModelActivated) -> str:
+    return f"{record['name']}@{record['version']}"
+
+
+def _as_data(plan: Activation, changes: RuleChanges) -> dict[str, object]:
+    return {
+        "name": plan.record["name"],
+        "version": plan.record["version"],
+        "n": plan.record["n"],
+        "before": None if plan.before is None else _name(plan.before),
+        "written_to": list(plan.partitions),
+        "added": list(changes.added),
+        "removed": list(changes.removed),
+        "renamed": [list(pair) for pair in changes.renamed],
+        "points": [list(change) for change in changes.points],
+    }

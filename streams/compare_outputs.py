@@ -1,0 +1,163 @@
+"""What the fold sends, compared with what stands on the topics: transitions by id and bytes, dead letters by id."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import cast
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+from schemas.codec import UndecodableError, decode
+from schemas.records import DeadLetter, StageTransition
+from streams.live_rows import LiveRows
+from streams.log_reader import log_start, read_log
+from streams.verify_report import Difference, VerifyReport
+
+MAX_DETAILED = 20  # transitions of a partition that are shown as they stand on the topic; all are counted
+
+
+class TransitionsCheck:
+    """The transitions of one partition; only a digest of each is kept."""
+
+    def __init__(self, bootstrap_servers: str, tp: TopicPartition, live: LiveRows, report: VerifyReport) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._tp = tp
+        self._live = live
+        self._report = report
+        self._told: dict[str, tuple[bytes, int]] = {}  # id -> (digest, offset of the first of its records)
+        self._unequal: list[tuple[int, StageTransition]] = []
+
+    async def read(self, only: Collection[bytes] | None) -> None:
+        """Read the topic, after the changelog: what is told of a row was confirmed before the row was written."""
+        async for record in read_log(self._bootstrap_servers, [self._tp]):
+            if only is not None and record.key not in only:
+                continue
+            transition = _transition(record)
+            if transition is None:
+                self._differs(f"offset {record.offset}", "record", "no transition", "nothing")
+                self._report.extra += 1
+            elif transition["offset"] <= self._live.bound(record.key or b""):
+                self._tell(transition, record)
+
+    def _tell(self, transition: StageTransition, record: ConsumerRecord) -> None:
+        digest = _digest(record.value)
+        before = self._told.setdefault(transition["id"], (digest, record.offset))
+        if before[0] != digest:  # a repeat is allowed, another text under the same id is not
+            self._report.unequal_transitions += 1
+            at = f"offset {record.offset}"
+            self._differs(at, f"repeat of {transition['id']}", "other bytes", f"those of offset {before[1]}")
+
+    def compare(self, transition: StageTransition, value: bytes) -> None:
+        """Take a transition that the log gives."""
+        self._report.transitions += 1
+        found = self._told.pop(transition["id"], None)
+        if found is None:
+            self._report.missing += 1
+            self._differs(f"transition {transition['id']}", "record", "missing", _words(transition))
+        elif found[0] != _digest(value):
+            self._report.unequal_transitions += 1
+            self._unequal.append((found[1], transition))
+
+    async def finish(self) -> None:
+        """What is told of on the topic, and no more: extra."""
+        for number, (offset, replayed) in enumerate(self._unequal):
+            live = await self._read(offset) if number < MAX_DETAILED else None
+            for name, ours, theirs in _fields(live, replayed):
+                self._differs(f"transition {replayed['id']} of lead {replayed['lead_key']}", name, ours, theirs)
+        self._report.extra += len(self._told)
+        for number, (id_, (_, offset)) in enumerate(self._told.items()):
+            live = await self._read(offset) if number < MAX_DETAILED else None
+            shown = "there" if live is None else _words(live)
+            self._differs(f"transition {id_}", f"offset {offset}", shown, "no such transition")
+
+    async def _read(self, offset: int) -> StageTransition | None:
+        async for record in read_log(
+            self._bootstrap_servers, [self._tp], start={self._tp: offset}, stop={self._tp: offset + 1}
+        ):
+            return _transition(record)
+        return None
+
+    def _differs(self, where: str, what: str, live: str, replayed: str) -> None:
+        self._report.differences.append(
+            Difference(f"{self._tp.topic}/{self._tp.partition} {where}", what, live, replayed)
+        )
+
+
+def _transition(record: ConsumerRecord) -> StageTransition | None:
+    try:
+        kind, value = decode(record.value or b"")
+    except UndecodableError:
+        return None
+    return cast("StageTransition", value) if kind == "StageTransition" else None
+
+
+def _digest(value: bytes) -> bytes:
+    return blake2b(value, digest_size=16).digest()
+
+
+def _words(transition: StageTransition) -> str:
+    return (
+        f"{transition['from_stage']} -> {transition['to_stage']} of lead {transition['lead_key']!r} "
+        f"by epoch {transition['epoch']} offset {transition['offset']}"
+    )
+
+
+def _fields(live: StageTransition | None, replayed: StageTransition) -> list[tuple[str, str, str]]:
+    """The fields that differ, as they stand on both sides."""
+    if live is None:
+        return [("bytes", "others", _words(replayed))]
+    named = [(name, repr(live[name]), repr(value)) for name, value in replayed.items() if live[name] != value]  # type: ignore[literal-required]  # its own fields
+    return [(name, ours[:200], theirs[:200]) for name, ours, theirs in named] or [("bytes", "others", _words(replayed))]
+
+
+@dataclass(frozen=True, slots=True)
+class LettersCheck:
+    """The worker's dead letters, by id.
+
+    Attributes:
+        partitions: of the dead letters topic.
+        folded_to: partition of the events topic -> offset up to which its letters must be there.
+        only: restricts it to records with these keys.
+    """
+
+    bootstrap_servers: str
+    partitions: Sequence[TopicPartition]
+    events_topic: str
+    folded_to: Mapping[int, int]
+    only: Collection[bytes] | None
+
+    async def compare(self, expected: Mapping[str, str], report: VerifyReport) -> None:
+        """`expected`: ids that the log gives -> reason."""
+        report.dead_letters = len(expected)
+        starts = await log_start(self.bootstrap_servers, self.partitions)
+        missing = dict(expected)
+        async for record in read_log(self.bootstrap_servers, self.partitions, start=starts):
+            letter = _letter(record)
+            if letter is None or not self._judges(letter):
+                continue
+            missing.pop(letter["id"], None)
+            if letter["id"] not in expected:
+                report.differences.append(_letter_differs(letter["id"], letter["reason"], "no dead letter"))
+        if any(start > 0 for start in starts.values()):
+            report.expired_letters = len(missing)  # letters are kept for a shorter time than the log
+            return
+        report.lost += len(missing)
+        report.differences += [_letter_differs(id_, "missing", reason) for id_, reason in missing.items()]
+
+    def _judges(self, letter: DeadLetter) -> bool:
+        if letter["step"] != "worker" or letter["topic"] != self.events_topic:
+            return False
+        folded_to = self.folded_to.get(letter["partition"] or 0, 0)
+        return (letter["offset"] or 0) < folded_to and (self.only is None or letter["key"] in self.only)
+
+
+def _letter_differs(id_: str, live: str, replayed: str) -> Difference:
+    return Difference(f"dead letter {id_}", "record", live, replayed)
+
+
+def _letter(record: ConsumerRecord) -> DeadLetter | None:
+    try:
+        kind, value = decode(record.value or b"")
+    except UndecodableError:
+        return None
+    return cast("DeadLetter", value) if kind == "DeadLetter" else None

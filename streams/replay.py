@@ -1,0 +1,154 @@
+"""Folds one partition's log again and compares what comes out with what a worker wrote: FOLD.md 8."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import cast
+
+from aiokafka import ConsumerRecord
+
+from processors.fold_lead import CHANGED
+from processors.fold_partition import PartitionFold
+from processors.row_differences import compare_rows
+from processors.units import KEPT_MS
+from schemas.codec import HEADER_BYTES, SCHEMAS, UndecodableError, decode, decode_json_event, kind_of
+from schemas.keys import is_lead_key
+from schemas.projection import compile_projection
+from schemas.records import StageTransition
+from streams.live_rows import LiveRows
+from streams.verify_report import Difference, VerifyReport
+
+_PACK_EVERY = 2000  # records; open rows keep what was folded into them until they are packed
+_CONTROL = frozenset({"Tick", "Epoch", "ModelActivated"})
+_DROPPED = frozenset({"bot", "late", "duplicate", "flood", "fenced", "no_such_word"})
+_event_id = compile_projection(SCHEMAS["TrackedEvent"], {"event_id", "occurred_at"})
+
+
+class Replay:
+    """Takes the records of one partition in offset order, then `finish`.
+
+    Args:
+        fold: fresh; told the partition's first model.
+        on_transition: called with each transition that the log gives, and its bytes.
+        only: restricts it to these leads.
+    """
+
+    def __init__(
+        self,
+        fold: PartitionFold,
+        live: LiveRows,
+        report: VerifyReport,
+        on_transition: Callable[[StageTransition, bytes], None],
+        only: Collection[bytes] | None,
+    ) -> None:
+        self._fold = fold
+        self._live = live
+        self._report = report
+        self._on_transition = on_transition
+        self._only = only
+        self._due = sorted(((bound, key) for key, bound in live.ahead.items()), reverse=True)
+        self._base_compared = False
+        self._counted = _CountedOnce()
+        self._taken = 0
+        self.letters: dict[str, str] = {}  # ids of the dead letters that the log gives -> reason
+
+    def take(self, record: ConsumerRecord) -> None:
+        self._compare_before(record.offset)
+        self._report.records += 1
+        self._taken += 1
+        if self._taken % _PACK_EVERY == 0:
+            self._fold.take_checkpoint(record.offset)
+        kind = _kind(record.value)
+        if kind not in _CONTROL and self._skips(record):
+            return
+        self._fold.outcomes.clear()
+        sent = self._fold.fold([record])
+        [outcome] = self._fold.outcomes
+        if kind == "TrackedEvent":
+            self._count(record, outcome)
+        for one in sent:
+            if one.kind == "StageTransition" and one.value is not None:
+                self._on_transition(cast("StageTransition", decode(one.value)[1]), one.value)
+            elif one.kind == "DeadLetter" and one.value is not None and record.offset < self._live.folded_to:
+                letter = decode(one.value)[1]
+                self.letters[letter["id"]] = letter["reason"]
+
+    def finish(self) -> None:
+        self._compare_before(None)
+
+    def _skips(self, record: ConsumerRecord) -> bool:
+        """Is the record behind the bound of its lead, or of a lead that nobody asked about?"""
+        if self._only is not None and record.key not in self._only:
+            return True
+        if record.offset < self._live.folded_to:
+            return False
+        return not is_lead_key(record.key) or record.offset > self._live.bound(record.key)
+
+    def _count(self, record: ConsumerRecord, outcome: str) -> None:
+        self._report.accepted += 1
+        if outcome in CHANGED:
+            self._report.scored += 1
+            if self._counted.again(record):
+                self._report.counted_twice += 1
+                where = f"{record.topic}/{record.partition} offset {record.offset}"
+                self._report.differences.append(Difference(where, "repeated event", "counted again", "counted again"))
+        elif outcome in _DROPPED:
+            self._report.dropped[outcome] = self._report.dropped.get(outcome, 0) + 1
+
+    def _compare_before(self, offset: int | None) -> None:
+        """Compare, and let go of, every row whose bound lies before `offset` (None: all)."""
+        if not self._base_compared and (offset is None or offset >= self._live.folded_to):
+            self._base_compared = True
+            keys = {*self._fold.rows.all_keys(), *self._live.rows.all_keys()}
+            for key in sorted(keys - self._live.ahead.keys()):
+                self._compare(key)
+        while self._due and (offset is None or self._due[-1][0] < offset):
+            self._compare(self._due.pop()[1])
+
+    def _compare(self, key: bytes) -> None:
+        live, replayed = self._live.rows.take_out(key), self._fold.rows.take_out(key)
+        result = compare_rows(live, replayed)
+        where = f"lead {key.decode(errors='backslashreplace')}"
+        self._report.leads += 1
+        self._report.unequal_leads += bool(result.differences)
+        self._report.lost += result.lost
+        self._report.counted_twice += result.counted_twice
+        self._report.differences += [Difference(where, *difference) for difference in result.differences]
+
+
+@dataclass(slots=True)
+class _CountedOnce:
+    """Which events counted, within the time in which the fold must know a repeat. Independent of the fold's window."""
+
+    _acts: dict[bytes, int] = field(default_factory=dict)
+    _latest: int = 0
+    _tidy_at: int = 10_000
+
+    def again(self, record: ConsumerRecord) -> bool:
+        """Take an event that the fold counted; True if it must have been known as a repeat."""
+        event_id, act_at = _identity(record)
+        if not event_id:
+            return False
+        self._latest = max(self._latest, record.timestamp)
+        name = blake2b(b"%s|%s" % (record.key, event_id.encode()), digest_size=12).digest()
+        before = self._acts.get(name)
+        self._acts[name] = act_at
+        if len(self._acts) > self._tidy_at:
+            self._acts = {name: at for name, at in self._acts.items() if at >= self._latest - KEPT_MS}
+            self._tidy_at = 2 * len(self._acts) + 10_000
+        return before is not None and before >= self._latest - KEPT_MS
+
+
+def _identity(record: ConsumerRecord) -> tuple[str, int]:
+    """(event id, time of the act) of an event that the fold could read."""
+    value = record.value
+    event = decode_json_event(value) if value[:1] == b"{" else _event_id(value, HEADER_BYTES)
+    occurred_at = event["occurred_at"]
+    return event["event_id"], record.timestamp if occurred_at is None else min(occurred_at, record.timestamp)
+
+
+def _kind(value: bytes | None) -> str | None:
+    try:
+        return kind_of(value or b"")
+    except UndecodableError:
+        return None

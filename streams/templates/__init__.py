@@ -1,0 +1,1 @@
+"""The settings file that `leadstream init` writes."""

@@ -1,0 +1,129 @@
+"""Request to score through the real parts, on both brokers, while the worker is killed."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from redis.asyncio import Redis
+
+from sinks.redis_reader import LeadReader
+from sinks.redis_scripts import connect
+from streams.provision import ensure_topics
+from tests.brokers import Broker
+from tests.e2e.deployment import Deployment, deployment
+from tests.eventually import eventually
+
+LEADS, ROUNDS = 40, 25
+PAGE = "https://www.acme.example/blog/lineage-"
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> Any:
+    client: Redis = connect(redis_url)
+    await client.flushall()
+    yield client
+    await client.aclose()
+
+
+async def post_round(session: aiohttp.ClientSession, url: str, number: int) -> None:
+    """One long read per lead: 2 points each, never limited, so the score tells how often it counted."""
+    for first in range(0, LEADS, 10):
+        batch = [
+            {
+                "type": "page",
+                "anonymousId": f"reader-{lead}",
+                "messageId": f"m-{lead}-{number}",
+                "properties": {"url": f"{PAGE}{number}", "duration_seconds": 90},
+            }
+            for lead in range(first, first + 10)
+        ]
+        async with session.post(f"{url}/v1/batch", json={"batch": batch}) as response:
+            assert response.status == 200
+
+
+async def all_counted(reader: LeadReader) -> bool:
+    counts = []
+    for lead in range(LEADS):
+        snapshot = await reader.find_lead(f"reader-{lead}")
+        units = {} if snapshot is None else {u["rule"]: u["count"] for u in snapshot["units"]}
+        counts.append(units.get("long-read", 0))
+    assert max(counts) <= ROUNDS, "an act counted twice"
+    return counts == [ROUNDS] * LEADS
+
+
+async def start_all(parts: Deployment) -> None:
+    parts.start_collector()
+    parts.start_sink("redis")
+    parts.start_worker()
+    await asyncio.gather(*(parts.ready(name) for name in ("collector", "sink-redis", "worker")))
+
+
+@pytest.mark.slow
+async def test_every_accepted_act_counts_once_although_the_worker_is_killed(
+    broker: Broker, redis_url: str, redis: Redis, prefix: str, tmp_path: Path
+) -> None:
+    async with deployment(broker, redis_url, prefix, tmp_path) as parts, aiohttp.ClientSession() as session:
+        await start_all(parts)
+        for number in range(ROUNDS):
+            await post_round(session, parts.url, number)
+            if number in {8, 16}:
+                parts.children["worker"].kill()
+                parts.start_worker()
+        reader = LeadReader(redis)
+        await eventually(lambda: all_counted(reader), seconds=60)
+
+
+@pytest.mark.slow
+async def test_redis_that_comes_back_empty_is_filled_again_from_the_topics(
+    broker: Broker, redis_url: str, redis: Redis, prefix: str, tmp_path: Path
+) -> None:
+    async with deployment(broker, redis_url, prefix, tmp_path) as parts, aiohttp.ClientSession() as session:
+        await start_all(parts)
+        for number in range(ROUNDS):
+            await post_round(session, parts.url, number)
+        reader = LeadReader(redis)
+        await eventually(lambda: all_counted(reader), seconds=60)
+        await redis.flushall()
+        await post_round(session, parts.url, 0)  # repeats: they change nothing, but make something to deliver
+        await session.post(f"{parts.url}/v1/page", json={"anonymousId": "newcomer", "properties": {"url": PAGE}})
+        await eventually(lambda: all_counted(reader), seconds=60)
+
+
+async def test_a_worker_without_a_model_waits_and_names_the_command(
+    broker: Broker, redis_url: str, prefix: str, tmp_path: Path
+) -> None:
+    parts = Deployment(broker, redis_url, prefix, tmp_path)
+
+    await ensure_topics(broker.bootstrap_servers, parts.topics, partitions=2)
+    worker = parts.start_worker()
+    try:
+        await eventually(lambda: "leadstream model activate" in parts.log("worker"), seconds=30)
+        assert worker.exit_code is None
+    finally:
+        await worker.stop()
+
+
+@pytest.mark.parametrize("command", ["worker", "collector"])
+async def test_without_topics_a_part_refuses_and_says_what_to_run(
+    broker: Broker, redis_url: str, prefix: str, tmp_path: Path, command: str
+) -> None:
+    parts = Deployment(broker, redis_url, prefix, tmp_path)
+    child = parts.start("part", command, port="LEADSTREAM_COLLECTOR_PORT")
+    await eventually(lambda: child.exit_code is not None, seconds=30)
+    assert child.exit_code == 4
+    assert "leadstream topics ensure" in parts.log("part")
+    assert "Traceback" not in parts.log("part")
+
+
+async def test_a_worker_that_is_told_to_stop_ends_with_0(
+    broker: Broker, redis_url: str, prefix: str, tmp_path: Path
+) -> None:
+    async with deployment(broker, redis_url, prefix, tmp_path) as parts:
+        worker = parts.start_worker()
+        await parts.ready("worker")
+        worker.send(signal.SIGTERM)
+        await eventually(lambda: worker.exit_code is not None, seconds=30)
+        assert worker.exit_code == 0
