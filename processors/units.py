@@ -107,8 +107,18 @@ def weight_of(hits: list[KeptHit]) -> int:
     return sum([1 + len(tags) for _, _, _, tags in hits])
 
 
+def remember_act(row: Row, id8: bytes, at: int, hits: list[KeptHit]) -> None:
+    if id8 in row.window:
+        forget_act(row, id8)
+    row.window[id8] = (at, hits)
+    if hits:
+        row.hits += weight_of(hits)
+
+
 def forget_act(row: Row, id8: bytes) -> None:
-    row.hits -= weight_of(row.window.pop(id8)[1])
+    hits = row.window.pop(id8)[1]
+    if hits:
+        row.hits -= weight_of(hits)
 
 
 def has_room_to_come(row: Row, now: int) -> bool:
@@ -128,9 +138,9 @@ def evict(row: Row, before: int, active: ActiveModel) -> None:
     Once a day of row time, and from the front only: acts and windows come in nearly in order, so an entry that arrived
     late stays until those before it go. The row still depends on nothing but its own records.
     """
-    horizon = _horizon(row.now)
-    if horizon <= _horizon(before):
+    if row.now // DAY_MS == before // DAY_MS:
         return
+    horizon = _horizon(row.now)
     window = row.window
     while window and window[oldest := next(iter(window))][0] < horizon:
         forget_act(row, oldest)
