@@ -254,8 +254,8 @@ def test_an_act_that_pays_never_lowers_the_score(log: list[Logged], act: Any, la
     at = max(log[-1].timestamp, opened.row.now if opened is not None else 0) + 1
     good = replace(act, event="a" if act.event == "bad" else act.event, bot=False)
     before = price_of(fold, act.lead, at + later)
-    # Inactivity begins with the first act of all: that one may cost points later.
-    assume(before.idle_ms is not None or later < 3_600_000)
+    # Inactivity counts from the first act of all, so that one may cost points.
+    assume(before.idle_ms is not None or not (fold.models.newest and fold.models.newest.model.inactivity))
     score = before.score
     event = encode("TrackedEvent", event_of(good, at) | {"event_id": "a new one"})
     fold.fold([Logged(len(log), at, act.lead, event)])
