@@ -499,3 +499,13 @@ def test_a_changelog_without_the_model_in_force_says_so() -> None:
             fold.restore(key, value)
     with pytest.raises(UnreadableRowError, match="model of"):
         fold.restored()
+
+
+def test_the_newest_row_is_one_of_the_current_epoch() -> None:
+    history = History(COUNTING)
+    assert history.fold.newest_row_offset == -1
+    history.act(0)
+    history.act(0, key=b"1other")
+    assert history.fold.newest_row_offset == 3
+    history.record(0, CONTROL_KEY, encode("Epoch", {"epoch": 2}))
+    assert history.fold.newest_row_offset == -1
