@@ -57,6 +57,11 @@ class ActiveModel:
         return compile_projection(SCHEMAS["TrackedEvent"], FOLD_FIELDS | self.matcher.event_fields)
 
     @cached_property
+    def heirs(self) -> dict[str, str]:
+        """Former id of a renamed rule -> its id now."""
+        return {rule.was: rule.id for rule in self.model.rules if rule.was is not None}
+
+    @cached_property
     def smallest_half_life_ms(self) -> float:
         return min((rule.half_life_ms for rule in self.model.rules), default=float("inf"))
 
