@@ -1,6 +1,7 @@
 """One event sent on its whole way: to the collector by HTTP, and back from the topics with what it scored."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Collection, Coroutine, Mapping
 from contextlib import aclosing
@@ -182,11 +183,12 @@ class _Watch:
 
 async def _post(destination: Destination, event: Mapping[str, Any]) -> list[str]:
     """Post it; the flags it got."""
-    auth = aiohttp.BasicAuth(destination.write_key) if destination.write_key else None
+    key = base64.b64encode(f"{destination.write_key}:".encode()).decode()
+    headers = {"Authorization": f"Basic {key}"} if destination.write_key else {}
     timeout = aiohttp.ClientTimeout(total=_HTTP_SECONDS)
     try:
         async with (
-            aiohttp.ClientSession(timeout=timeout, auth=auth) as session,
+            aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
             session.post(f"{destination.url}/v1/events", data=json.dumps(event).encode()) as response,
         ):
             status, text = response.status, await response.text()
