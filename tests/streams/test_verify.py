@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from random import Random
 from typing import Any
 
 import msgspec
@@ -91,6 +92,28 @@ async def test_a_running_worker_may_be_anywhere(log: ScoredLog) -> None:
     assert report.differences == []
     assert report.equal
     assert report.unfolded >= 3
+
+
+async def test_workers_that_die_anywhere_and_take_over_leave_nothing_to_find(log: ScoredLog) -> None:
+    random = Random(7)
+    for _ in range(6):
+        await log.traffic(random.sample(LEADS, 3))
+        await log.tick(days=random.choice([0, 5, 40]))
+        number = random.randrange(log.partitions)
+        fold = log.fold_of(number)
+        batch = await log.records(log.topics.events, number, fold.next_offset or 0)
+        batch = batch[: random.randrange(1, len(batch) + 1)]
+        await log.send(fold.fold(batch))
+        rows = fold.take_checkpoint(batch[-1].offset + 1)
+        for key, value in rows[: random.randrange(len(rows))]:
+            await log.write_row(number, key, value)
+        assert (await report_of(log)).differences == []
+        await log.resume()
+        await log.work()
+    report = await report_of(log)
+    assert report.differences == []
+    assert report.equal
+    assert report.unfolded == 0
 
 
 async def test_a_repeat_of_what_was_sent_is_no_difference(log: ScoredLog) -> None:
