@@ -91,6 +91,11 @@ class ActiveModel:
         return {word: stage for stage in self.model.stages for word in stage.feedback}
 
     @cached_property
+    def heirs(self) -> dict[str, str]:
+        """Former id -> id of each renamed rule."""
+        return {rule.was: rule.id for rule in self.model.rules if rule.was is not None}
+
+    @cached_property
     def stamp(self) -> int:
         """Tells models apart in rows. Two people may activate the same n at once, so n alone does not."""
         return self.n << 32 | int(self.model.version, 16)

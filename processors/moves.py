@@ -12,6 +12,7 @@ from schemas.records import Act, Alert, StageTransition, TrackedEvent
 from schemas.rows import Row, Version
 
 MAX_SUBJECT_CHARACTERS = 60
+_VIEWS = frozenset({"page_view", "page_left", "screen_view"})
 
 
 @dataclass(slots=True)
@@ -112,8 +113,10 @@ def _act(cause: Cause) -> Act | None:
 
 
 def subject_of(event: TrackedEvent) -> str:
-    """What an act was about, for people."""
-    return (event.get("title") or event.get("asset") or "")[:MAX_SUBJECT_CHARACTERS]
+    """What an act was about, for people: of a view the page, of all else the file, form or mail before the page."""
+    title, asset = event.get("title"), event.get("asset")
+    told = (title or asset) if event["type"] in _VIEWS else (asset or title)
+    return (told or "")[:MAX_SUBJECT_CHARACTERS]
 
 
 def _alert(left: str, reached: str, price: Price, active: ActiveModel) -> Alert | None:

@@ -156,6 +156,24 @@ def _unit(active: ActiveModel, rule: str) -> CalendarUnit:
     )
 
 
+def inherit(row: Row, active: ActiveModel) -> None:
+    """The units of a rule that the model has renamed (`was`) go to the rule's new id; with a new half-life, later."""
+    heirs = {old: new for old, new in active.heirs.items() if old in row.tallies and new not in row.tallies}
+    if not heirs:
+        return
+
+    def renamed(key: str) -> str:
+        rule, mark, tag = key.partition("#")
+        return heirs.get(rule, rule) + mark + tag
+
+    row.tallies = {renamed(key): tally for key, tally in row.tallies.items()}
+    row.limited = {renamed(rule): buckets for rule, buckets in row.limited.items()}
+    row.window = {
+        id8: (at, [(renamed(rule), units, weight, tags) for rule, units, weight, tags in hits])
+        for id8, (at, hits) in row.window.items()
+    }
+
+
 def adopt_half_lives(row: Row, active: ActiveModel) -> None:
     """Convert units whose half-life the model has changed, so that they are worth the same at row time."""
     _move_ref(row)

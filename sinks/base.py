@@ -59,7 +59,14 @@ class Undeliverable(SinkError):  # noqa: N818 - named for what the record is
 
 
 class StartOver(SinkError):  # noqa: N818 - named for what delivery has to do
-    """The destination came back empty. Nothing of the batch took effect."""
+    """The destination came back empty. Nothing of the batch took effect.
+
+    `everything`: it holds nothing at all, so every partition is read again, not only those of the batch.
+    """
+
+    def __init__(self, reason: str, *, everything: bool = False) -> None:
+        super().__init__(reason)
+        self.everything = everything
 
 
 class Sink(Protocol):

@@ -84,7 +84,10 @@ class RedisLeads:
                 lost = {field for field, value in zip(ends, known, strict=True) if value is None} - self._asked
                 if lost:
                     self._asked |= lost
-                    raise StartOver(f"Redis holds nothing of {', '.join(sorted(lost))}")
+                    raise StartOver(
+                        f"Redis holds nothing of {', '.join(sorted(lost))}",
+                        everything=not await pipe.exists(redis_keys.POSITIONS),
+                    )
                 pipe.multi()
                 for each in batch:
                     await self._write(pipe, each)

@@ -63,8 +63,8 @@ class Log(Protocol):
     async def commit(self, ends: Mapping[Place, int]) -> None:
         """Commit the next offset of each partition."""
 
-    async def rewind(self, places: frozenset[Place]) -> None:
-        """Commit and seek to the beginning of the partitions."""
+    async def rewind(self, places: frozenset[Place] | None) -> None:
+        """Commit and seek to the beginning of the partitions; None: of all that are assigned."""
 
 
 @dataclass(slots=True)
@@ -212,7 +212,7 @@ class Deliverer:
     async def _start_over(self, error: StartOver, records: Sequence[Record]) -> None:
         log.warning("sink %s: %s; reading its topics from their beginning", self._name, error)
         self._metrics.count("leadstream_sink_restarts_from_beginning_total", sink=self._name)
-        await self._log.rewind(frozenset(ends_of(records)))
+        await self._log.rewind(None if error.everything else frozenset(ends_of(records)))
 
 
 def decode_record(record: Record, input_: Input) -> Delivery:

@@ -130,4 +130,6 @@ def _lead(event: TrackedEvent, key: bytes) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _MAX_CHARACTERS else text[: _MAX_CHARACTERS - 1] + "…"
+    """Shortened, and what is not seen or turns the text around made visible."""
+    short = text if len(text) <= _MAX_CHARACTERS else text[: _MAX_CHARACTERS - 1] + "…"
+    return "".join(each if each.isprintable() else "�" for each in short)

@@ -139,8 +139,8 @@ class _KafkaLog:
             # The partitions went to another process, which delivers these records again.
             log.warning("sink %s: not committed: %s", self._run.name, type(error).__name__)
 
-    async def rewind(self, places: frozenset[Place]) -> None:
-        partitions = [TopicPartition(*place) for place in places]
+    async def rewind(self, places: frozenset[Place] | None) -> None:
+        partitions = list(self._consumer.assignment()) if places is None else [TopicPartition(*p) for p in places]
         beginnings = await self._consumer.beginning_offsets(partitions)
         await self.commit({(each.topic, each.partition): offset for each, offset in beginnings.items()})
         for partition, offset in beginnings.items():

@@ -49,10 +49,10 @@ class Origins:
             advice = "pages without an origin (such as file://) cannot send; open the page over http"
         else:
             origins = ", ".join(f'"{one}"' for one in (*self._allowed, origin))
-            advice = f"to let it send, write in leadstream.toml under [collector]: origins = [{origins}]"
+            advice = f"this origin may not send; to let it, write in leadstream.toml under [collector], and start again: origins = [{origins}]"
         if origin not in self._named and len(self._named) < MAX_NAMED_ORIGINS:
             self._named.add(origin)
-            log.warning("refused a request from the origin %.300r: %s", origin, advice)
+            log.warning("refused a request from %.300r: %s", origin, advice)
         return advice
 
 

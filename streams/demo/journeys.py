@@ -57,6 +57,7 @@ def thorough_buyer(rng: Random, days: int) -> list[Act]:
     minutes = rng.randrange(25, 61)
     diary.track(
         "webinar_attended",
+        asset="One view of the customer",
         webinar_id="one-customer-view",
         webinar_title="One view of the customer",
         attended_minutes=minutes,

@@ -1,7 +1,6 @@
 """On a terminal: alerts scroll by as they come, and below them a panel tells how the run stands."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
@@ -13,9 +12,10 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from schemas.records import StageTransition
 from streams.demo.report import DemoReport, TakeOver
 from streams.demo.summary import NEXT_COMMANDS, results
-from streams.demo.view import STAGES, Moment, header, in_words, killed_line, taken_over_lines
+from streams.demo.view import STAGES, Moment, caught_up_line, happened, header, in_words, killed_line, taken_over_line
 
 _BAR_CELLS = 40
 _STAGE_COLOURS = {"visitor": "bright_black", "lead": "cyan", "recycled": "yellow", "mql": "green"}
@@ -55,28 +55,29 @@ class LiveView:
     def moment(self, moment: Moment) -> None:
         self._live.update(self._panel(moment))
 
-    def alert(self, lines: Sequence[str], simulated_ms: int) -> None:
-        when = datetime.fromtimestamp(simulated_ms / 1000, UTC)
-        down = "no longer" in lines[0]
-        self._print(
-            Text.assemble(
-                (f"{when.day:>2} {when:%b %H:%M} ", "bright_black"),
-                ("↓ " if down else "↑ ", "yellow" if down else "green"),
-                (lines[0], "yellow" if down else "bold"),
-            )
+    def alert(self, lines: Sequence[str], transition: StageTransition) -> None:
+        down = transition["direction"] == "down"
+        sign, headline, rest = ("↓", "yellow", "bright_black") if down else ("↑", "bold", "")
+        grid = Table.grid(padding=(0, 1))
+        grid.add_row(
+            Text(f"{happened(transition)} {sign}", style="yellow" if down else "green"), Text(lines[0], style=headline)
         )
         for line in lines[1:]:
-            self._print(Text(f"               {line}", style="bright_black" if down else ""))
+            grid.add_row("", Text(line, style=rest))
+        self._print(grid)
 
     def killed(self, take_over: TakeOver) -> None:
         self._worker = Text("worker 1 killed, worker 2 starts", style="bold red")
         self._print(Text(killed_line(take_over), style="bold red"))
 
     def taken_over(self, take_over: TakeOver) -> None:
+        self._worker = Text("worker 2 catches up", style="yellow")
+        self._print(Text(taken_over_line(take_over), style="bold green"))
+
+    def caught_up(self, take_over: TakeOver) -> None:
         style = "red" if take_over.caught_up_seconds is None else "green"
-        self._worker = Text(taken_over_lines(take_over)[0], style=style)
-        for line in taken_over_lines(take_over):
-            self._print(Text(line, style=f"bold {style}"))
+        self._worker = Text("worker 2 runs", style=style)
+        self._print(Text(caught_up_line(take_over), style=f"bold {style}"))
 
     def summary(self, report: DemoReport, days: int) -> None:
         self._live.update(Text(""))
@@ -94,32 +95,25 @@ class LiveView:
         self._console.print(line, soft_wrap=False)
 
     def _panel(self, moment: Moment) -> RenderableType:
+        bar = ProgressBar(moment.days, moment.day, width=_BAR_CELLS)
+        date = Table.grid(padding=(0, 2))
+        date.add_row(Text(f"{moment.date:<17}", style="bold"), bar, f"day {moment.day} of {moment.days}")
         return Group(
             Rule(style="bright_black"),
             Text.assemble((self._url, "bold cyan"), "  Ctrl+C stops and deletes everything"),
-            self._time(moment),
-            _numbers(moment),
-            Text.assemble("leads by stage   ", self._worker),
+            date,
+            Text.assemble(
+                (f"{moment.accepted:,}", "bold"),
+                " events, ",
+                (f"{moment.per_second:.0f}", "bold"),
+                "/s, ",
+                (f"{moment.waiting:,}", "bold"),
+                " waiting for a score; ",
+                self._worker,
+            ),
+            Text(f"request to score {in_words(moment.to_score)}; to alert {in_words(moment.to_alert)}"),
             _stages(moment),
         )
-
-    def _time(self, moment: Moment) -> RenderableType:
-        grid = Table.grid(padding=(0, 2))
-        bar = ProgressBar(moment.days, moment.day, width=_BAR_CELLS)
-        grid.add_row(Text(f"{moment.date:<18}", style="bold"), bar, f"day {moment.day} of {moment.days}")
-        return grid
-
-
-def _numbers(moment: Moment) -> RenderableType:
-    grid = Table.grid(padding=(0, 3))
-    grid.add_row(
-        Text.assemble((f"{moment.accepted:,}", "bold"), " events"),
-        Text.assemble((f"{moment.per_second:.0f}", "bold"), "/s"),
-        Text.assemble((f"{moment.waiting}", "bold"), " waiting for a score"),
-    )
-    grid.add_row("request to score", "", in_words(moment.to_score))
-    grid.add_row("request to alert", "", in_words(moment.to_alert))
-    return grid
 
 
 def _stages(moment: Moment) -> RenderableType:

@@ -2,12 +2,12 @@
 
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TextIO
 
+from schemas.records import StageTransition
 from streams.demo.report import DemoReport, TakeOver
 from streams.demo.summary import NEXT_COMMANDS, results
-from streams.demo.view import STAGES, Moment, header, in_words, killed_line, taken_over_lines
+from streams.demo.view import STAGES, Moment, caught_up_line, happened, header, in_words, killed_line, taken_over_line
 
 DAYS_PER_LINE = 5
 
@@ -39,9 +39,8 @@ class PlainView:
             f"{moment.per_second:.0f}/s, {moment.waiting} waiting, to score {in_words(moment.to_score)}; {stages}"
         )
 
-    def alert(self, lines: Sequence[str], simulated_ms: int) -> None:
-        when = datetime.fromtimestamp(simulated_ms / 1000, UTC)
-        self._say(f"alert {when.day} {when:%B %H:%M}: {lines[0]}")
+    def alert(self, lines: Sequence[str], transition: StageTransition) -> None:
+        self._say(f"alert {happened(transition)}: {lines[0]}")
         for line in lines[1:]:
             self._say(f"    {line}")
 
@@ -49,8 +48,10 @@ class PlainView:
         self._say(killed_line(take_over))
 
     def taken_over(self, take_over: TakeOver) -> None:
-        for line in taken_over_lines(take_over):
-            self._say(line)
+        self._say(taken_over_line(take_over))
+
+    def caught_up(self, take_over: TakeOver) -> None:
+        self._say(caught_up_line(take_over))
 
     def summary(self, report: DemoReport, days: int) -> None:
         self._say(f"{days} days in one run:")

@@ -3,19 +3,37 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from processors.active_model import ActiveModel
+from processors.next_exit import SECOND_MS, first_exit
+from processors.price import row_of_snapshot
 from schemas.codec import decode
 from schemas.records import LeadSnapshot, StageTransition, TrackedEvent
 from sources.http.records import SENT_AT
 from sources.times import LATE_MS
+from streams.clock import DAY_MS
 from streams.demo.latency import Outage, Samples, ScoreWatch
 from streams.topics import WORKER_GROUP, Topics
 
 # The probe's own wait for records is part of what it measures.
 FETCH_WAIT_MS: Final = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A transition. `announced_ms`: for a fall without an act, when the last score before it said that it would come."""
+
+    to_stage: str
+    at: int
+    announced_ms: int | None
+
+    @property
+    def as_announced(self) -> bool:
+        return self.announced_ms is not None and abs(self.at - self.announced_ms) <= SECOND_MS
 
 
 class Probe:
@@ -25,12 +43,21 @@ class Probe:
         events: event id -> how often it stands in the log.
         sent_at: event id -> when its client first sent it, real ms UTC.
         scores: latencies from request to visible score.
-        transitions: id -> (stage before, stage after); repeats after a crash have the same id.
+        moves: id of a transition -> what it was; repeats after a crash have the same id.
     """
 
     def __init__(
-        self, bootstrap_servers: str, topics: Topics, partitions: int, *, now_ms: Callable[[], int], outage: Outage
+        self,
+        bootstrap_servers: str,
+        topics: Topics,
+        partitions: int,
+        active: ActiveModel,
+        *,
+        now_ms: Callable[[], int],
+        outage: Outage,
     ) -> None:
+        self._active = active
+        self._exits = {stage.id: stage for stage in active.model.stages if stage.exit}
         self._servers = bootstrap_servers
         self._topics = topics
         self._partitions = partitions
@@ -39,7 +66,10 @@ class Probe:
         self._watches = [ScoreWatch(self.scores) for _ in range(partitions)]
         self.events: Counter[str] = Counter()
         self.sent_at: dict[str, int] = {}
-        self.transitions: dict[str, tuple[str, str]] = {}
+        self.moves: dict[str, Move] = {}
+        self._leaving: dict[
+            bytes, LeadSnapshot
+        ] = {}  # the newest score of each lead in a stage that it can fall out of
         self._leads: dict[bytes, tuple[tuple[int, int], str]] = {}
         self._ends: dict[TopicPartition, int] = {}
         self._counted: set[tuple[bytes, str]] = set()
@@ -54,10 +84,6 @@ class Probe:
 
     def leads_by_stage(self) -> Counter[str]:
         return Counter(stage for _, stage in self._leads.values())
-
-    def entered(self, stage: str) -> int:
-        """How often a lead has moved into the stage."""
-        return sum(to == stage for _, to in self.transitions.values())
 
     async def run(self) -> None:
         """Read for ever.
@@ -133,11 +159,19 @@ class Probe:
         version = (snapshot["epoch"], snapshot["offset"])
         if version >= self._leads.get(record.key, ((0, -1), ""))[0]:
             self._leads[record.key] = (version, snapshot["stage"])
+            if snapshot["stage"] in self._exits:
+                self._leaving[record.key] = snapshot
             watch.snapshot(record.key, snapshot["offset"], seen_at)
 
     def _take_transition(self, record: ConsumerRecord) -> None:
         transition = cast("StageTransition", decode(record.value)[1])
-        self.transitions[transition["id"]] = (transition["from_stage"], transition["to_stage"])
+        if transition["id"] in self.moves:
+            return
+        announced_ms = None
+        if transition["cause"] in ("decay", "inactivity") and (last := self._leaving.get(record.key)) is not None:
+            row, stage = row_of_snapshot(last), self._exits[transition["from_stage"]]
+            announced_ms = first_exit(row, stage, self._active, row.now, transition["at"] + 400 * DAY_MS)
+        self.moves[transition["id"]] = Move(transition["to_stage"], transition["at"], announced_ms)
 
 
 def _sent_at(record: ConsumerRecord) -> int | None:

@@ -58,6 +58,8 @@ class DemoReport:
     Attributes:
         accepted: events that the collector acknowledged.
         scored: those of them that went through the scoring and stand in its state, `left_out` among them.
+        transitions, mqls, exits, alerts: until the end of the play. An exit is a fall without an act; it is as announced if
+            it came at the second that the last score before it had told.
         left_out: reason -> events that the scoring knows and does not count: bots, repeats, what came too late.
     """
 
@@ -70,6 +72,8 @@ class DemoReport:
     leads: int
     transitions: int
     mqls: int
+    exits: int
+    exits_as_announced: int
     alerts: int
     request_to_score: Quantiles
     request_to_alert: Quantiles
@@ -103,6 +107,8 @@ class DemoReport:
                 "leads": self.leads,
                 "transitions": self.transitions,
                 "mqls": self.mqls,
+                "exits": self.exits,
+                "exits_as_announced": self.exits_as_announced,
                 "alerts": self.alerts,
                 "latency_ms": {
                     "request_to_score": _quantiles(self.request_to_score),

@@ -6,12 +6,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
 from processors.active_model import ActiveModel
 from processors.model_log import pack_model, read_model_record
+from processors.models import load_shipped
 from streams.clock import DAY_MS, PlayedClock, SystemClock
 from streams.config import Collector, Play, Settings, topics_of
 from streams.delivery import SinkStatus
@@ -53,10 +53,11 @@ class Demo:
         self._view = view
         self._logs = logs
         self._began = time.monotonic()
-        self._model = resources.files("processors.models").joinpath("reference.yaml").read_text("utf-8")
+        self._model = load_shipped("reference")
         self._outage = Outage()
         self._alert_samples = Samples(self._outage)
-        self._alerts: list[ShownAlert] = []
+        self._alerts_total = 0
+        self._end_ms = 0
         self._first_alert_seconds: float | None = None
         self._joined = SinkStatus()
         self._take_over: TakeOver | None = None
@@ -83,16 +84,17 @@ class Demo:
         tasks: list[asyncio.Task[None]] = []
 
         def measure(stack: Stack) -> None:
-            self._view.waiting_for("collector, worker and sinks start and join their groups")
+            self._view.waiting_for("collector, worker and sinks start and join their groups, about 8 s")
+            active = ActiveModel(read_model_record(pack_model(self._model)), 1, START_MS)
             self._probe = Probe(
                 stack.settings.kafka.bootstrap_servers,
                 topics_of(settings),
                 PARTITIONS,
+                active,
                 now_ms=_REAL.now_ms,
                 outage=self._outage,
             )
             channel = DemoChannel(_REAL.now_ms, self._on_alert)
-            active = ActiveModel(read_model_record(pack_model(self._model)), 1, START_MS)
             alerts = run_alerts(stack.settings, active, channel, PrometheusMetrics(), self._joined)
             tasks.extend(measuring.create_task(one) for one in (self._probe.run(), alerts))
 
@@ -118,15 +120,16 @@ class Demo:
         self._step("sink alerts has its partitions")
         days, player = self._options.days, Player(stack.url, clock)
         opening_ms = _opening_ms(clock)
+        self._end_ms = opening_ms + days * DAY_MS
         requests = site_requests(self._options.seed, days, opening_ms)
         self._view.waiting_for("the site opens")
         await player.until(opening_ms)
         self._view.opened(stack.url)
         async with asyncio.TaskGroup() as group:
             showing = group.create_task(self._show(player, clock, opening_ms))
-            replacing = group.create_task(self._replace_worker(stack, player, opening_ms + days * DAY_MS // 2))
+            replacing = group.create_task(self._replace_worker(stack, player, (opening_ms + self._end_ms) // 2))
             await player.play(requests)
-            await player.until(opening_ms + days * DAY_MS)
+            await player.until(self._end_ms)
             await replacing
             await self._until_scored()
             showing.cancel()
@@ -148,12 +151,13 @@ class Demo:
         await stack.until_ready(f"worker-{len(stack.workers)}", successor)
         ready_at = _REAL.now_ms()
         take_over = replace(take_over, ready_seconds=(ready_at - killed_at) / 1000)
+        self._view.taken_over(take_over)
         with contextlib.suppress(TimeoutError):
             await _until(lambda: probe.waiting_before(ready_at) == 0, SCORED_SECONDS, "")
             self._outage.caught_up_at = _REAL.now_ms()
             take_over = replace(take_over, caught_up_seconds=(self._outage.caught_up_at - killed_at) / 1000)
         self._take_over = take_over
-        self._view.taken_over(take_over)
+        self._view.caught_up(take_over)
 
     async def _until_scored(self) -> None:
         """Everything has its score, what was due has been fired, and the worker has written it all down.
@@ -173,6 +177,8 @@ class Demo:
         self._view.waiting_for("verify folds the whole log again")
         found = await verify(stack.settings.kafka.bootstrap_servers, topics_of(stack.settings), PARTITIONS)
         counts = Counts(player.acknowledged, self._probe.events, player.refused)
+        # The clock runs on while this is written: what happened after the end is not part of the play.
+        moves = [move for move in self._probe.moves.values() if move.at <= self._end_ms]
         return DemoReport(
             accepted=player.accepted,
             scored=scored_events(counts, found),
@@ -181,9 +187,11 @@ class Demo:
             counted_twice=found.counted_twice,
             refused=counts.refused,
             leads=found.leads,
-            transitions=found.transitions,
-            mqls=self._probe.entered("mql"),
-            alerts=len(self._alerts),
+            transitions=len(moves),
+            mqls=sum(move.to_stage == "mql" for move in moves),
+            exits=sum(move.announced_ms is not None for move in moves),
+            exits_as_announced=sum(move.as_announced for move in moves),
+            alerts=self._alerts_total,
             request_to_score=quantiles(self._probe.scores.running),
             request_to_alert=quantiles(self._alert_samples.running),
             delayed=quantiles(self._probe.scores.delayed),
@@ -218,14 +226,16 @@ class Demo:
         self._view.step(text, time.monotonic() - self._began)
 
     def _on_alert(self, alert: ShownAlert) -> None:
+        transition = alert.transition
+        if transition["at"] > self._end_ms and not self._options.keep:
+            return
         if self._first_alert_seconds is None:
             self._first_alert_seconds = round(time.monotonic() - self._began, 1)
-        self._alerts.append(alert)
-        transition = alert.transition
+        self._alerts_total += transition["at"] <= self._end_ms
         sent_at = self._probe.sent_at.get(transition["cause_event_id"])
         if transition["cause"] == "act" and sent_at is not None:
             self._alert_samples.add(sent_at, alert.told_at)
-        self._view.alert(alert.text.lines, transition["at"])
+        self._view.alert(alert.text.lines, transition)
 
 
 def _opening_ms(clock: PlayedClock) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+from schemas.records import StageTransition
 from streams.demo.latency import Quantiles
 from streams.demo.report import DemoReport, TakeOver
 
@@ -45,11 +46,15 @@ class View(Protocol):
 
     def moment(self, moment: Moment) -> None: ...
 
-    def alert(self, lines: Sequence[str], simulated_ms: int) -> None: ...
+    def alert(self, lines: Sequence[str], transition: StageTransition) -> None: ...
 
     def killed(self, take_over: TakeOver) -> None: ...
 
-    def taken_over(self, take_over: TakeOver) -> None: ...
+    def taken_over(self, take_over: TakeOver) -> None:
+        """The next worker has its partitions."""
+
+    def caught_up(self, take_over: TakeOver) -> None:
+        """What waited for it has its scores, or the time for that is over."""
 
     def summary(self, report: DemoReport, days: int) -> None: ...
 
@@ -73,10 +78,17 @@ def killed_line(take_over: TakeOver) -> str:
     )
 
 
-def taken_over_lines(take_over: TakeOver) -> list[str]:
-    if take_over.ready_seconds is None:
-        return ["worker 2 did not take over"]
-    taken = f"worker 2 took over after {take_over.ready_seconds:.1f} s"
+def taken_over_line(take_over: TakeOver) -> str:
+    return f"worker 2 took over after {take_over.ready_seconds or 0:.1f} s"
+
+
+def caught_up_line(take_over: TakeOver) -> str:
     if take_over.caught_up_seconds is None:
-        return [f"{taken}, but some events have no score"]
-    return [f"{taken} and had caught up after {take_over.caught_up_seconds:.1f} s"]
+        return "worker 2 has not caught up: some events have no score"
+    return f"worker 2 had caught up {take_over.caught_up_seconds:.1f} s after the kill: every event has its score"
+
+
+def happened(transition: StageTransition) -> str:
+    """`6 March 07:13`, simulated time."""
+    when = datetime.fromtimestamp(transition["at"] / 1000, UTC)
+    return f"{when.day:>2} {when:%b %H:%M}"

@@ -47,8 +47,8 @@ class RecordedLog:
     async def commit(self, ends: Mapping[Place, int]) -> None:
         self.effects.append(f"committed {' '.join(f'{topic}/{n}={end}' for (topic, n), end in ends.items())}")
 
-    async def rewind(self, places: frozenset[Place]) -> None:
-        self.effects.append(f"rewound {sorted(places)}")
+    async def rewind(self, places: frozenset[Place] | None) -> None:
+        self.effects.append(f"rewound {'all' if places is None else sorted(places)}")
 
 
 class Rig:

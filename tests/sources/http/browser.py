@@ -58,6 +58,19 @@ class Browser:
         """The value that the script returns."""
         return await self.command("POST", "/execute/sync", {"script": script, "args": []})
 
+    async def emulate(self, *, width: int, dark: bool) -> None:
+        """A screen so wide (CSS pixels), and the visitor's wish for dark or light colours."""
+        await self._devtools(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        await self._devtools("Emulation.setEmulatedMedia", {"features": [scheme]})
+
+    async def _devtools(self, command: str, parameters: dict[str, Any]) -> None:
+        """https://chromedevtools.github.io/devtools-protocol/, which Chromium's driver passes on."""
+        await self.command("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+
 
 @asynccontextmanager
 async def running_browser(profile: Path) -> AsyncIterator[Browser]:
