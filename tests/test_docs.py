@@ -1,8 +1,10 @@
 """The documentation says what the code does: links, paths, commands, settings, metrics, reasons and tests that it names."""
 
+import os
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
@@ -188,6 +190,26 @@ def test_every_command_shows_an_example_on_a_line_of_its_own() -> None:
     example = re.compile(r"^ +(?:[A-Z_]+=\S+ )*leadstream ", flags=re.MULTILINE)
     shown = {words: command.get_help(click.Context(command, info_name=words)) for words, command in commands().items()}
     assert not [words for words, text in shown.items() if not example.search(text)]
+
+
+def sessions() -> Iterator[tuple[str, str]]:
+    """(command, what it prints) of each `$ leadstream ...` whose files are in the repository."""
+    for page in PAGES:
+        for block in re.findall(r"^```\w*\n(.*?)^```", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE):
+            for command, output in re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", block, flags=re.MULTILINE):
+                if "docs/examples/" in command:
+                    yield command, output
+
+
+@pytest.mark.parametrize(("command", "output"), list(sessions()))
+def test_what_a_command_is_shown_to_print_is_what_it_prints(command: str, output: str) -> None:
+    words = shlex.split(command)
+    run = [sys.executable, "-m", "streams", *words[1:]] if words[0] == "leadstream" else words
+    environment = {"PATH": os.defpath, "PYTHONPATH": str(ROOT), "TZ": "UTC", "PYTHONUTF8": "1"}
+    done = subprocess.run(
+        run, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert [line.rstrip() for line in done.stdout.splitlines()] == output.splitlines()
 
 
 def test_every_target_of_make_that_is_named_exists() -> None:
