@@ -153,6 +153,11 @@ class Alerts:
     routes: tuple[Route, ...]
 
 
+def channels_of(alerts: Alerts) -> frozenset[str]:
+    """Every channel that the routes name; whom to escalate to is not told yet, so it is not among them."""
+    return frozenset(channel for route in alerts.routes for channel in route.send_to)
+
+
 @dataclass(frozen=True, slots=True)
 class ModelTest:
     """One entry of `tests`; times are ms since the start of the test (Monday 2026-03-02 09:00 in `timezone`)."""

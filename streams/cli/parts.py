@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Callable
 
 import click
 
+from processors.model.model import channels_of
+from processors.model_log import read_model_record
 from streams.cli.exits import REFUSED, WRONG_INPUT, CommandError
 from streams.cli.services import log_to_stderr, reaching, settings_of
 from streams.config import Settings, topics_of
 from streams.metrics import PrometheusMetrics
-from streams.model_records import FirstModels, wait_for_first_models
+from streams.model_records import FirstModels, active_model, wait_for_first_models
 from streams.parts import (
     SINKS,
     make_sink,
@@ -113,11 +115,29 @@ def sink(context: click.Context, name: str, from_beginning: bool) -> None:
         raise CommandError(str(error), code=WRONG_INPUT) from error
 
     async def deliver(stop: asyncio.Event) -> None:
-        await require_topics(settings.kafka.bootstrap_servers, topics_of(settings))
+        partitions = await require_topics(settings.kafka.bootstrap_servers, topics_of(settings))
+        if name == "alerts":
+            await _require_channels(settings, partitions)
         await run_named_sink(name, made, settings, metrics, stop, from_beginning=from_beginning)
 
     with reaching(settings):
         asyncio.run(_until_signal(deliver))
+
+
+async def _require_channels(settings: Settings, partitions: int) -> None:
+    """Refuse to start while the active model names a channel without settings: its alerts would reach nobody."""
+    activated = await active_model(settings.kafka.bootstrap_servers, topics_of(settings), partitions)
+    if activated is None or settings.alerts.terminal:
+        return
+    named = channels_of(read_model_record(activated["body"]).alerts)
+    missing = sorted(named - settings.channels.keys())
+    if missing:
+        raise CommandError(
+            f"the active model {activated['name']}@{activated['version']} sends alerts to {', '.join(missing)}, and the "
+            "settings do not know " + ("it" if len(missing) == 1 else "them"),
+            f'Add to leadstream.toml: [channels.{missing[0]}] with url = "..." (an apprise URL, or "terminal:").',
+            code=REFUSED,
+        )
 
 
 async def _until_signal(run: Callable[[asyncio.Event], Awaitable[None]]) -> None:

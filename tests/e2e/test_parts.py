@@ -127,3 +127,15 @@ async def test_a_worker_that_is_told_to_stop_ends_with_0(
         worker.send(signal.SIGTERM)
         await eventually(lambda: worker.exit_code is not None, seconds=30)
         assert worker.exit_code == 0
+
+
+async def test_the_alerts_sink_refuses_a_model_whose_channels_it_does_not_know(
+    broker: Broker, redis_url: str, prefix: str, tmp_path: Path
+) -> None:
+    async with deployment(broker, redis_url, prefix, tmp_path) as parts:
+        sink = parts.start_sink("alerts")
+        await eventually(lambda: sink.exit_code is not None, seconds=30)
+        assert sink.exit_code == 4
+        told = parts.log("sink-alerts")
+        assert "sends alerts to lead-owner, marketing-digest, sales-china, sales-hot, sales-inbox" in told
+        assert "[channels.lead-owner]" in told
