@@ -1,6 +1,7 @@
 """The solved instants against brute force: exits to a second, hints never late."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import assume, given
@@ -8,14 +9,28 @@ from hypothesis import strategies as st
 
 from processors.active_model import ActiveModel
 from processors.expiry import SPENT_POINTS, earliest_expiry, expires_at
+from processors.fold_lead import fold_event
 from processors.fold_partition import PartitionFold
 from processors.model_log import pack_model, read_model_record
+from processors.moves import Cause
 from processors.next_exit import exit_cause, exit_holds, first_exit, next_look
 from processors.price import Price
 from processors.units import KEPT_MS
 from schemas.rows import NEVER_MS, Row
 from tests.processors.history import Logged
-from tests.processors.strategies import DAY_MS, LAWS, LEADS, MINUTE_MS, Told, log_of, logs, models, stories
+from tests.processors.strategies import (
+    DAY_MS,
+    LAWS,
+    LEADS,
+    MINUTE_MS,
+    Told,
+    event_of,
+    log_of,
+    logs,
+    models,
+    stories,
+    told,
+)
 
 HORIZON_MS = 40 * MINUTE_MS
 MINUTES = {
@@ -112,6 +127,23 @@ def test_a_fall_has_the_cause_inactivity_if_without_it_the_lead_would_stay(
         term.kind == "idle" and price.idle_ms is not None and price.idle_ms >= term.bound for term in left.exit
     )
     assert exit_cause(left, row, active, at) == "decay" or by_time
+
+
+@LAWS
+@given(text=FAST, acts=ACTS, stage=in_stage, more=told(("act",)), wait_ms=st.sampled_from([0, 1, 5000, MINUTE_MS]))
+def test_an_act_that_keeps_the_hint_brings_no_exit_nearer(
+    text: str, acts: list[Told], stage: str, more: Told, wait_ms: int
+) -> None:
+    """Caps, floors, limits and late acts: each only ever raises what a paying act is worth at any later instant."""
+    row, active = row_after(text, acts, stage, DAY_MS)
+    hint, at = next_look(row, active.model.stages[active.stage_index[stage]], active), row.now + wait_ms
+    cause = Cause(LEADS[0], (9, 9), at, hint)
+    event: Any = event_of(replace(more, bot=False), at) | {"event_id": "one more"}
+    fold_event(row, event, cause, active)
+    assume(not cause.transitions and cause.wake_at)
+    found = first_exit(row, active.model.stages[active.stage_index[row.stage]], active, row.now, at + HORIZON_MS)
+    assert cause.wake_at == hint
+    assert found is None or found >= hint
 
 
 def assert_hints_never_late(log: list[Logged], ahead_ms: int, step_ms: int) -> None:

@@ -229,3 +229,14 @@ def test_transitions_are_linked() -> None:
     ids = [t["id"] for t in history.transitions]
     assert [t["prev"] for t in history.transitions] == ["", *ids[:-1]]
     assert [t["seq"] for t in history.transitions] == [1, 2, 3]
+
+
+def test_idleness_counts_from_the_first_act_of_a_lead_that_sales_put_into_its_stage() -> None:
+    model = changed(IDLE, ("exit: {idle: at least 35d}", "feedback: [nurture], exit: {idle: at least 2d}"))
+    history = History(model)
+    history.feedback(0, "nurture", 1)
+    history.tick(30)
+    assert history.stage == "warm"
+    history.act(31, event="opened")
+    history.tick(34)
+    assert history.moves[-1] == ("warm", "visitor", "inactivity", 33)
