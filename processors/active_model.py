@@ -57,6 +57,11 @@ class ActiveModel:
         return compile_projection(SCHEMAS["TrackedEvent"], FOLD_FIELDS | self.matcher.event_fields)
 
     @cached_property
+    def heirs(self) -> dict[str, str]:
+        """Former id of a renamed rule -> its id now."""
+        return {rule.was: rule.id for rule in self.model.rules if rule.was is not None}
+
+    @cached_property
     def smallest_half_life_ms(self) -> float:
         return min((rule.half_life_ms for rule in self.model.rules), default=float("inf"))
 
@@ -89,11 +94,6 @@ class ActiveModel:
     @cached_property
     def stage_by_feedback(self) -> dict[str, Stage]:
         return {word: stage for stage in self.model.stages for word in stage.feedback}
-
-    @cached_property
-    def heirs(self) -> dict[str, str]:
-        """Former id -> id of each renamed rule."""
-        return {rule.was: rule.id for rule in self.model.rules if rule.was is not None}
 
     @cached_property
     def stamp(self) -> int:

@@ -5,7 +5,7 @@ from processors.model.model import Stage
 from processors.moves import Cause, move
 from processors.next_exit import exit_cause, exit_holds, first_exit
 from processors.price import Price
-from processors.units import adopt_half_lives, inherit
+from processors.units import adopt_half_lives, adopt_names, move_ref
 from schemas.rows import Row
 
 
@@ -31,7 +31,8 @@ def advance(row: Row, to: int, cause: Cause, active: ActiveModel) -> None:
 def _adopt(row: Row, cause: Cause, active: ActiveModel) -> int:
     """Go over to a newer model; returns the instant at which it holds for this row."""
     row.now = max(row.now, active.at)
-    inherit(row, active)
+    move_ref(row)  # units of different half-lives can be compared and joined at row time alone
+    adopt_names(row, active)
     adopt_half_lives(row, active)
     row.model_stamp = active.stamp
     if row.stage not in active.stage_index:

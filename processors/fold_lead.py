@@ -1,6 +1,6 @@
 """One record about one lead, folded into its row."""
 
-from typing import Literal
+from typing import Literal, cast
 
 from processors.active_model import ActiveModel
 from processors.advance import advance, settle, take_feedback
@@ -13,15 +13,16 @@ from processors.units import (
     LATE_MS,
     add,
     evict,
-    forget_act,
     has_room_to_come,
     pay_limited,
     rank_of,
     rebase,
+    remember_act,
     slot_of,
-    weight_of,
 )
+from schemas.codec import HEADER_BYTES, Kind, UndecodableError, decode, decode_json_event
 from schemas.keys import id8
+from schemas.projection import MalformedError
 from schemas.records import Feedback, ImportedLine, TrackedEvent
 from schemas.rows import Hit as KeptHit
 from schemas.rows import Row, Tally
@@ -44,6 +45,29 @@ def new_row(at: int, active: ActiveModel) -> Row:
     return Row(now=at, stage=active.first_stage.id, entered_at=at, model_stamp=active.stamp, ref=at)
 
 
+def fold_record(kind: Kind, value: bytes, row: Row, cause: Cause, active: ActiveModel) -> Outcome:
+    """Fold an encoded `TrackedEvent`, `Feedback` or `ImportedLine`.
+
+    Raises:
+        UndecodableError: it cannot be read; the row is as it was.
+    """
+    if kind == "TrackedEvent":
+        return fold_event(row, _read_event(value, active), cause, active)
+    record = decode(value)[1]
+    if kind == "Feedback":
+        return fold_feedback(row, cast("Feedback", record), cause, active)
+    return fold_line(row, cast("ImportedLine", record), cause, active)
+
+
+def _read_event(value: bytes, active: ActiveModel) -> TrackedEvent:
+    if value[:1] == b"{":
+        return decode_json_event(value)
+    try:
+        return cast("TrackedEvent", active.project(value, HEADER_BYTES))
+    except MalformedError as error:
+        raise UndecodableError("bad_avro", str(error)) from error
+
+
 def fold_event(row: Row, event: TrackedEvent, cause: Cause, active: ActiveModel) -> Outcome:
     """Fold one act. Any outcome that is not in `CHANGED` leaves the row as it was."""
     if event["flags"]["bot"]:
@@ -59,10 +83,7 @@ def fold_event(row: Row, event: TrackedEvent, cause: Cause, active: ActiveModel)
     before = row.now
     advance(row, cause.logged_at, cause, active)
     outcome, kept = _take_act(row, event, cause, active)
-    if known is not None:
-        forget_act(row, cause.id8)
-    row.window[cause.id8] = (cause.act_at, kept)
-    row.hits += weight_of(kept)
+    remember_act(row, cause.id8, cause.act_at, kept)
     evict(row, before, active)
     settle(row, cause, active)
     return outcome

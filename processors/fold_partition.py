@@ -13,7 +13,7 @@ from processors.active_model import ActiveModel
 from processors.advance import advance
 from processors.dead_letters import Record, Refused, dead_letter
 from processors.expiry import earliest_expiry, expires_at
-from processors.fold_lead import CHANGED, Outcome, fold_event, fold_feedback, fold_line, new_row
+from processors.fold_lead import CHANGED, Outcome, fold_record, new_row
 from processors.model_log import FOLD_VERSION, ModelLog, ModelRecordError
 from processors.moves import Cause
 from processors.next_exit import next_look
@@ -21,10 +21,9 @@ from processors.row_store import NO_VERSION, OpenRow, RowStore, RowTooLargeError
 from processors.snapshots import snapshot_of
 from processors.units import evict
 from processors.wakeups import WakeUps
-from schemas.codec import HEADER_BYTES, Kind, UndecodableError, decode, decode_json_event, encode, kind_of
+from schemas.codec import Kind, UndecodableError, decode, encode, kind_of
 from schemas.keys import CONTROL_KEY, is_lead_key, partition_of
-from schemas.projection import MalformedError
-from schemas.records import Feedback, ImportedLine, ModelActivated, TrackedEvent
+from schemas.records import ModelActivated
 from schemas.rows import NEVER_MS, ModelEntry, PartRow, Row, UnreadableRowError, Version, pack_part, unpack_part
 
 PART_KEY = b"00part"
@@ -137,7 +136,7 @@ class PartitionFold:
         if opened is None:
             opened = OpenRow(new_row(record.timestamp, active), NO_VERSION, 0, active.stamp)
         cause = Cause(key, version, record.timestamp, opened.wake_at if opened.model_stamp == active.stamp else 0)
-        outcome = _fold_kind(kind, record.value or b"", opened.row, cause, active)
+        outcome = fold_record(kind, record.value or b"", opened.row, cause, active)
         only_fence = kind == "Feedback" and opened.version == NO_VERSION and not cause.transitions  # makes no row
         if outcome in CHANGED and not only_fence:
             self._keep(opened, cause, active)
@@ -287,24 +286,6 @@ class PartitionFold:
     def wake_at_ms(self) -> int | None:
         """When time has come this far, a tick is due."""
         return self._wakeups.next_at()
-
-
-def _fold_kind(kind: Kind, value: bytes, row: Row, cause: Cause, active: ActiveModel) -> Outcome:
-    if kind == "TrackedEvent":
-        return fold_event(row, _read_event(value, active), cause, active)
-    record = decode(value)[1]
-    if kind == "Feedback":
-        return fold_feedback(row, cast("Feedback", record), cause, active)
-    return fold_line(row, cast("ImportedLine", record), cause, active)
-
-
-def _read_event(value: bytes, active: ActiveModel) -> TrackedEvent:
-    if value[:1] == b"{":
-        return decode_json_event(value)
-    try:
-        return cast("TrackedEvent", active.project(value, HEADER_BYTES))
-    except MalformedError as error:
-        raise UndecodableError("bad_avro", str(error)) from error
 
 
 def _wake_at(row: Row, active: ActiveModel) -> int:

@@ -35,10 +35,10 @@ def fade(elapsed_ms: float, half_life_ms: float) -> float:
 def rebase(row: Row, smallest_half_life_ms: float) -> None:
     """Move `ref` to row time before 2^((t - ref) / h) grows out of a double's precision."""
     if row.now - row.ref > REBASE_HALF_LIVES * smallest_half_life_ms:
-        _move_ref(row)
+        move_ref(row)
 
 
-def _move_ref(row: Row) -> None:
+def move_ref(row: Row) -> None:
     for tally in row.tallies.values():
         tally.x *= fade(row.now - row.ref, tally.half_life_ms)
     row.ref = row.now
@@ -107,8 +107,18 @@ def weight_of(hits: list[KeptHit]) -> int:
     return sum([1 + len(tags) for _, _, _, tags in hits])
 
 
+def remember_act(row: Row, id8: bytes, at: int, hits: list[KeptHit]) -> None:
+    if id8 in row.window:
+        forget_act(row, id8)
+    row.window[id8] = (at, hits)
+    if hits:
+        row.hits += weight_of(hits)
+
+
 def forget_act(row: Row, id8: bytes) -> None:
-    row.hits -= weight_of(row.window.pop(id8)[1])
+    hits = row.window.pop(id8)[1]
+    if hits:
+        row.hits -= weight_of(hits)
 
 
 def has_room_to_come(row: Row, now: int) -> bool:
@@ -128,9 +138,9 @@ def evict(row: Row, before: int, active: ActiveModel) -> None:
     Once a day of row time, and from the front only: acts and windows come in nearly in order, so an entry that arrived
     late stays until those before it go. The row still depends on nothing but its own records.
     """
-    horizon = _horizon(row.now)
-    if horizon <= _horizon(before):
+    if row.now // DAY_MS == before // DAY_MS:
         return
+    horizon = _horizon(row.now)
     window = row.window
     while window and window[oldest := next(iter(window))][0] < horizon:
         forget_act(row, oldest)
@@ -156,27 +166,29 @@ def _unit(active: ActiveModel, rule: str) -> CalendarUnit:
     )
 
 
-def inherit(row: Row, active: ActiveModel) -> None:
-    """The units of a rule that the model has renamed (`was`) go to the rule's new id; with a new half-life, later."""
-    heirs = {old: new for old, new in active.heirs.items() if old in row.tallies and new not in row.tallies}
-    if not heirs:
-        return
+def adopt_names(row: Row, active: ActiveModel) -> None:
+    """Hand the units of renamed rules (`was`) over to their heirs."""
+    for old, new in active.heirs.items():
+        for key in [key for key in row.tallies if key == old or key.startswith(f"{old}#")]:
+            _bequeath(row, key, new + key.removeprefix(old))
+        if new not in row.limited:
+            row.limited |= {new: row.limited.pop(old)} if old in row.limited else {}
+        for bucket_key in list(row.limited.get(old, ())):
+            _close_bucket(row, old, bucket_key)
 
-    def renamed(key: str) -> str:
-        rule, mark, tag = key.partition("#")
-        return heirs.get(rule, rule) + mark + tag
 
-    row.tallies = {renamed(key): tally for key, tally in row.tallies.items()}
-    row.limited = {renamed(rule): buckets for rule, buckets in row.limited.items()}
-    row.window = {
-        id8: (at, [(renamed(rule), units, weight, tags) for rule, units, weight, tags in hits])
-        for id8, (at, hits) in row.window.items()
-    }
+def _bequeath(row: Row, old: str, new: str) -> None:
+    tally = row.tallies.pop(old)
+    heir = row.tallies.setdefault(new, tally)
+    if heir is not tally:
+        heir.x += tally.x  # both as of `ref`, which is row time
+        heir.count += tally.count
+        if (tally.last_at, tally.last_id) > (heir.last_at, heir.last_id):
+            heir.last_at, heir.last_id, heir.subject = tally.last_at, tally.last_id, tally.subject
 
 
 def adopt_half_lives(row: Row, active: ActiveModel) -> None:
     """Convert units whose half-life the model has changed, so that they are worth the same at row time."""
-    _move_ref(row)
     for key, tally in row.tallies.items():
         rule = active.rules.get(key.partition("#")[0])
         if rule is None or rule.half_life_ms == tally.half_life_ms:

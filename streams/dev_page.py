@@ -30,6 +30,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class LeadNow(TypedDict):
+    who: str  # the e-mail address, empty while it is not known
     score: float
     stage: str
     grade: str

@@ -126,8 +126,8 @@ async def _consumer(bootstrap_servers: str, fetch_wait_ms: int = _POLL_MS) -> As
         auto_offset_reset="none",  # a start that is gone is an error, not a jump to the end
         fetch_max_wait_ms=fetch_wait_ms,
     )
-    await consumer.start()
     try:
+        await consumer.start()
         yield consumer
     finally:
         await consumer.stop()

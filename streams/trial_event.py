@@ -1,6 +1,7 @@
 """One event sent on its whole way: to the collector by HTTP, and back from the topics with what it scored."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Collection, Coroutine, Mapping
 from contextlib import aclosing
@@ -11,6 +12,7 @@ import aiohttp
 from aiokafka import ConsumerRecord, TopicPartition
 
 from processors.active_model import ActiveModel
+from processors.moves import transition_id
 from schemas.codec import UndecodableError, decode
 from schemas.records import DeadLetter, LeadSnapshot, ModelActivated, StageTransition
 from streams.log_reader import follow, last_record
@@ -20,6 +22,7 @@ from streams.topics import Topics
 
 DEADLINE_SECONDS = 15.0
 _HTTP_SECONDS = 10.0
+_MAX_MOVES = 8  # of one lead by one record: time may let it fall, then the act lets it rise
 
 
 class CollectorAwayError(ConnectionError):
@@ -122,7 +125,7 @@ class _Watch:
         self._topics = topics
         self._event_id = event_id
         self._snapshots: dict[bytes, LeadSnapshot] = {}
-        self._transitions: dict[tuple[bytes, int], StageTransition] = {}
+        self._transitions: dict[str, StageTransition] = {}
         self.record: ConsumerRecord | None = None
 
     def take(self, record: ConsumerRecord) -> bool:
@@ -136,7 +139,7 @@ class _Watch:
         elif kind == "LeadSnapshot":
             self._snapshots[record.key] = cast("LeadSnapshot", value)
         elif kind == "StageTransition":
-            self._transitions[record.key, value["offset"]] = cast("StageTransition", value)
+            self._transitions[value["id"]] = cast("StageTransition", value)
         elif kind == "DeadLetter":
             self._refuse(cast("DeadLetter", value))
         return self.record is not None and self._complete()
@@ -154,7 +157,10 @@ class _Watch:
         return snapshot is not None and (snapshot["offset"] > self.offset or self._told_of(snapshot))
 
     def _told_of(self, snapshot: LeadSnapshot) -> bool:
-        return self.transition is not None or snapshot["entered_at"] < snapshot["at"] or not snapshot["seq"]
+        version = (snapshot["epoch"], snapshot["offset"])
+        key = b"" if self.record is None else self.record.key
+        moved = any(snapshot["prev"] == transition_id(key, version, index) for index in range(_MAX_MOVES))
+        return not moved or self.transition is not None
 
     @property
     def offset(self) -> int:
@@ -168,7 +174,9 @@ class _Watch:
 
     @property
     def transition(self) -> StageTransition | None:
-        return None if self.record is None else self._transitions.get((self.record.key, self.offset))
+        """The lead's last move, if the event caused it."""
+        found = None if self.snapshot is None else self._transitions.get(self.snapshot["prev"])
+        return found if found is not None and found["offset"] == self.offset else None
 
     def how_far(self) -> str:
         if self.record is None:
@@ -182,11 +190,12 @@ class _Watch:
 
 async def _post(destination: Destination, event: Mapping[str, Any]) -> list[str]:
     """Post it; the flags it got."""
-    auth = aiohttp.BasicAuth(destination.write_key) if destination.write_key else None
+    key = base64.b64encode(f"{destination.write_key}:".encode()).decode()
+    headers = {"Authorization": f"Basic {key}"} if destination.write_key else {}
     timeout = aiohttp.ClientTimeout(total=_HTTP_SECONDS)
     try:
         async with (
-            aiohttp.ClientSession(timeout=timeout, auth=auth) as session,
+            aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
             session.post(f"{destination.url}/v1/events", data=json.dumps(event).encode()) as response,
         ):
             status, text = response.status, await response.text()

@@ -68,7 +68,9 @@ class WatchedModel:
 
     def _lead_now(self, snapshot: LeadSnapshot, active: ActiveModel) -> LeadNow:
         priced = price(snapshot, active, max(self._now_ms(), snapshot["at"]))
-        return LeadNow(score=priced.score, stage=snapshot["stage"], grade=priced.grade)
+        email = snapshot["traits"].get("email", "")
+        who = email if isinstance(email, str) else ""
+        return LeadNow(who=who, score=priced.score, stage=snapshot["stage"], grade=priced.grade)
 
 
 @asynccontextmanager

@@ -67,6 +67,8 @@ async def test_from_the_first_line_to_ctrl_c(tmp_path: Path) -> None:
         await up.says("Why now: Came to an event")
         assert "ada@bigbank.example, CTO, " in up.output
         await eventually(lambda: _scored(up, "1b1", 60.0))
+        lead = (await up.page())["leads"]["1b1"]
+        assert (lead["who"], lead["stage"], lead["grade"]) == ("ada@bigbank.example", "mql", "B2")
 
         children = up.children()
         assert len(children) == 5, children

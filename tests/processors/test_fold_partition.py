@@ -187,6 +187,74 @@ def test_a_changed_half_life_keeps_what_the_points_are_worth_at_that_instant() -
     assert history.price(5).score == pytest.approx(100 * sum(2 ** (-d / 10) for d in (3, 4, 5)) + worth + 60, abs=1e-6)
 
 
+RENAMED = ("id: big, points: 100", "id: demo-request, was: big, points: 100")
+
+
+@pytest.mark.parametrize(("rename", "score"), [(RENAMED, 100), (("id: big,", "id: demo-request,"), 0)])
+def test_a_renamed_rule_keeps_its_points_if_it_says_what_it_was(rename: tuple[str, str], score: float) -> None:
+    history = History(changed(STAGED, ("when: {event: demo}", "when: {event: demo}, tags: [t]"),
+                              ("rules:", "tags: [{id: t, match: {asset: none}}]\nrules:")))  # fmt: skip
+    history.act(0, event="demo")
+    tagged = history.model
+    history.activate(0, changed(tagged, rename), 2)
+    history.act(0, event="nothing")
+    found = history.price(0)
+    assert (found.score, found.tag("t")) == (score, score / 100)
+    assert (found.did("demo-request", 0), found.did("big", 0)) == (score > 0, score == 0)
+    history.activate(1, changed(tagged, rename, ("half_life: 10d", "half_life: 1d")), 3)
+    history.act(2, event="nothing")
+    assert history.price(2).score == pytest.approx(score * 2**-0.1 / 2, abs=1e-6)
+
+
+def test_a_renamed_rule_with_a_limit_goes_on_in_the_same_window() -> None:
+    limited = changed(STAGED, ("when: {event: demo}", "when: {event: demo}, limit: {times: 1, per: day}"))
+    history = History(limited)
+    history.act(0, event="demo")
+    history.activate(0, changed(limited, RENAMED), 2)
+    history.act(0.1, event="demo")
+    assert history.price(0.1).score == 100
+    row = history.fold.rows.copy(LEAD)
+    assert row is not None
+    assert (list(row.row.limited), row.row.entries) == (["#days", "demo-request"], 2)
+
+
+def test_a_rule_that_takes_over_another_has_the_points_of_both() -> None:
+    limit = "limit: {times: 1, per: day}"
+    both = changed(STAGED, ("when: {event: demo}", "when: {event: demo}, " + limit),
+                   ("when: {event: webinar}", "half_life: 5d, when: {event: webinar}, " + limit))  # fmt: skip
+    history = History(both)
+    history.act(0, event="demo")
+    history.act(1, event="webinar")
+    heir = changed(
+        both,
+        ("  - {id: big, points: 100, when: {event: demo}, " + limit + "}\n", ""),
+        ("id: mid,", "id: mid, was: big,"),
+    )
+    history.activate(1, heir, 2)
+    history.act(1, event="nothing")
+    assert history.price(1).score == pytest.approx(60 * (2**-0.1 + 1), abs=1e-6)
+    assert history.price(6).score == pytest.approx(30 * (2**-0.1 + 1), abs=1e-6)
+    opened = history.fold.rows.copy(LEAD)
+    assert opened is not None
+    assert (opened.row.tallies["mid"].count, opened.row.tallies["mid"].last_id) == (2, "e1")
+    assert opened.row.entries == sum(len(b.entries) for bs in opened.row.limited.values() for b in bs.values()) == 3
+
+
+def test_a_stale_write_behind_the_null_of_a_forgotten_row_is_forgotten_at_the_next_tick() -> None:
+    history = History(STAGED)
+    history.act(0)
+    changelog = history.fold.take_checkpoint(3)
+    history.tick(200)
+    changelog += history.fold.take_checkpoint(4) + history.fold.take_checkpoint(5)
+    fold = PartitionFold("events", 0, 1)
+    for key, value in [*changelog, changelog[1]]:
+        fold.restore(key, value)
+    fold.restored()
+    assert (changelog[1][0], fold.rows.copy(LEAD) is None) == (LEAD, False)
+    fold.fold([Logged(5, history.at(201), CONTROL_KEY, TICK)])
+    assert fold.rows.copy(LEAD) is None
+
+
 def test_a_lead_in_a_stage_that_is_gone_begins_anew() -> None:
     history = History(STAGED)
     history.feedback(0, "accepted", 1)
@@ -220,19 +288,23 @@ def test_of_two_models_with_the_same_number_all_partitions_take_the_same() -> No
 
 
 def test_a_row_follows_from_one_model_to_another_with_the_same_number() -> None:
-    models = sorted((LAXER, STRICTER), key=lambda text: str(decode(model_record(text))[1]["version"]))
-    other = changed(
-        models[1], ("id: hot", "id: boiling"), ("enters: hot", "enters: boiling"), ("leaves: hot", "leaves: boiling")
+    def version(text: str) -> str:
+        return str(decode(model_record(text))[1]["version"])
+
+    renamed = changed(
+        STAGED, ("id: hot", "id: boiling"), ("enters: hot", "enters: boiling"), ("leaves: hot", "leaves: boiling")
     )
-    models = sorted((models[0], other), key=lambda text: str(decode(model_record(text))[1]["version"]))
+    later = next(
+        text
+        for n in range(2, 99)
+        if version(text := changed(renamed, ("points: 1,", f"points: {n},"))) > version(LAXER)
+    )
     history = History(STAGED)
     history.act(0, event="demo")
-    for day, model in ((3, models[0]), (4, models[1])):
+    for day, model in ((3, LAXER), (4, later)):
         history.activate(day, model, 2)
         history.act(day + 0.1)
-        active = history.fold.models.newest
-        assert active is not None
-        assert history.stage in active.stage_index
+    assert history.moves[1] == ("hot", "visitor", "model", 4)
     assert history.fold.outcomes["fold_error"] == 0
 
 
@@ -427,3 +499,13 @@ def test_a_changelog_without_the_model_in_force_says_so() -> None:
             fold.restore(key, value)
     with pytest.raises(UnreadableRowError, match="model of"):
         fold.restored()
+
+
+def test_the_newest_row_is_one_of_the_current_epoch() -> None:
+    history = History(COUNTING)
+    assert history.fold.newest_row_offset == -1
+    history.act(0)
+    history.act(0, key=b"1other")
+    assert history.fold.newest_row_offset == 3
+    history.record(0, CONTROL_KEY, encode("Epoch", {"epoch": 2}))
+    assert history.fold.newest_row_offset == -1

@@ -96,6 +96,16 @@ class ScoredLog:
     def fold_of(self, number: int) -> PartitionFold:
         return self._folds[number]
 
+    async def resume(self) -> None:
+        """Take over from another worker: restore what the changelog holds."""
+        models = await first_models(self.bootstrap_servers, self.topics, self.partitions)
+        for number in range(self.partitions):
+            fold = PartitionFold(self.topics.events, number, self.partitions, models.get(number))
+            for record in await self.records(self.topics.rows, number):
+                fold.restore(record.key, record.value)
+            fold.restored()
+            self._folds[number], self._folded_to[number] = fold, fold.next_offset or 0
+
     async def work(self, stop: dict[int, int] | None = None) -> None:
         """Fold what is not folded yet (up to `stop`, per partition), in batches, with a checkpoint after each."""
         models = await first_models(self.bootstrap_servers, self.topics, self.partitions)

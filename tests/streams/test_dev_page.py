@@ -46,7 +46,7 @@ class Page:
 
 
 async def _leads_now(keys: Sequence[str]) -> dict[str, LeadNow]:
-    return {key: LeadNow(score=75.0, stage="mql", grade="C2") for key in keys}
+    return {key: LeadNow(who="ada@bigbank.example", score=75.0, stage="mql", grade="C2") for key in keys}
 
 
 @asynccontextmanager
@@ -100,7 +100,7 @@ async def test_an_event_shows_with_what_it_scored_and_its_lead_as_it_is_now() ->
         nothing, scored = state["requests"]
         assert (nothing["event"], nothing["why"]) == ("imprint", "fits no rule of the model")
         assert scored["points"] == [{"name": "Viewed pricing", "points": 15.0}]
-        assert state["leads"]["1b1"] == {"score": 75.0, "stage": "mql", "grade": "C2"}
+        assert state["leads"]["1b1"] == {"who": "ada@bigbank.example", "score": 75.0, "stage": "mql", "grade": "C2"}
 
 
 async def test_what_is_refused_shows_with_the_reason_too() -> None:
@@ -162,7 +162,7 @@ async def in_browser(tmp_path: Path, page: Page) -> AsyncIterator[Browser]:
 async def test_an_empty_page_says_what_to_do_and_fills_by_itself(tmp_path: Path) -> None:
     async with running_page() as page, in_browser(tmp_path, page) as browser:
         await eventually(lambda: _text_has(browser, "Nothing has arrived yet"))
-        await page.send(pricing(traits={"email": "ada@bigbank.example"}))
+        await page.send(pricing())
         await eventually(lambda: _text_has(browser, "+15.0 Viewed pricing"))
         text = await browser.run("return document.body.innerText")
         assert "Nothing has arrived yet" not in text

@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from random import Random
 from typing import Any
 
 import msgspec
@@ -74,23 +75,52 @@ async def test_what_a_worker_wrote_is_what_the_log_says(log: ScoredLog) -> None:
 async def test_a_running_worker_may_be_anywhere(log: ScoredLog) -> None:
     """Some rows are ahead of the partition's own row; behind both, the log goes on."""
     number = partition_of(ADA, log.partitions)
-    neighbour = next(lead for lead in LEADS[1:] if partition_of(lead, log.partitions) == number)
+    names = (f"1neighbour-{number}".encode() for number in range(100))
+    first, second = [name for name in names if partition_of(name, log.partitions) == number][:2]
+    await log.traffic([first, second])
+    await log.work()
+    assert log.fold_of(number).next_offset is not None
     offset = await log.act(ADA, event="download", url="https://a.example/files/other.pdf")
-    await log.tick(days=80)  # moves Ada
-    await log.act(neighbour, url="https://a.example/contact")
+    await log.tick(days=80)  # moves all three
+    await log.act(ADA, url="https://a.example/contact")
+    await log.act(first, url="https://a.example/contact")
     await log.tick(days=80)
     fold = log.fold_of(number)
     batch = await log.records(log.topics.events, number, offset)
     await log.send(fold.fold(batch[:1]))
     rows = dict(fold.take_checkpoint(offset + 1))
     await log.write_row(number, ADA, rows[ADA])  # killed before the partition's own row
-    await log.send(fold.fold(batch[1:3]))
-    rows = dict(fold.take_checkpoint(offset + 3))
-    await log.write_row(number, neighbour, rows[neighbour])  # the next worker too, before it came to Ada's
+    await log.send(fold.fold(batch[1:4]))
+    rows = dict(fold.take_checkpoint(offset + 4))
+    await log.write_row(number, first, rows[first])  # the next worker too, before it came to Ada's and the second's
     report = await report_of(log)
     assert report.differences == []
     assert report.equal
     assert report.unfolded >= 3
+    acts_before = 5 * (len(LEADS) + 2) + 2 + 1  # the second traffic has a broken event, too
+    assert report.accepted == acts_before + 2  # Ada's first act behind the partition's own row, and the neighbour's
+
+
+async def test_workers_that_die_anywhere_and_take_over_leave_nothing_to_find(log: ScoredLog) -> None:
+    random = Random(7)
+    for _ in range(6):
+        await log.traffic(random.sample(LEADS, 3))
+        await log.tick(days=random.choice([0, 5, 40]))
+        number = random.randrange(log.partitions)
+        fold = log.fold_of(number)
+        batch = await log.records(log.topics.events, number, fold.next_offset or 0)
+        batch = batch[: random.randrange(1, len(batch) + 1)]
+        await log.send(fold.fold(batch))
+        rows = fold.take_checkpoint(batch[-1].offset + 1)
+        for key, value in rows[: random.randrange(len(rows))]:
+            await log.write_row(number, key, value)
+        assert (await report_of(log)).differences == []
+        await log.resume()
+        await log.work()
+    report = await report_of(log)
+    assert report.differences == []
+    assert report.equal
+    assert report.unfolded == 0
 
 
 async def test_a_repeat_of_what_was_sent_is_no_difference(log: ScoredLog) -> None:

@@ -1,0 +1,114 @@
+"""What holds for every command."""
+
+import importlib.util
+import inspect
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from streams.cli import _COMMANDS
+from streams.cli.printing import escaped
+from streams.cli.reference import all_commands, document
+from streams.embedded.process import free_port
+from tests.streams.cli.commands import run
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "commands.md").read_text("utf-8")
+COMMANDS = dict(all_commands())
+PRINTS_NO_DATA = {"leadstream init", "leadstream up", "leadstream worker", "leadstream collector", "leadstream sink"}
+
+NEEDS_THE_BROKER = [
+    ("verify",),
+    ("topics", "ensure"),
+    ("topics", "check"),
+    ("doctor",),
+    ("tail", "events", "-n", "1"),
+    ("tail", "transitions"),
+    ("dlq", "list"),
+    ("dlq", "show", "1"),
+    ("send",),
+]
+
+
+def test_every_command_of_the_list_is_built() -> None:
+    missing = [name for name, module in _COMMANDS.items() if importlib.util.find_spec(f"streams.cli.{module}") is None]
+    if missing:
+        pytest.skip(f"NOT BUILT YET: {', '.join(missing)}")
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_every_command_has_help_with_an_example(path: str) -> None:
+    text = inspect.cleandoc(COMMANDS[path].help or "")
+    first = text.partition("\n")[0].strip()
+    assert first.endswith(".")
+    assert "\b\nleadstream " in text, "no example after a \\b line"
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_examples_are_of_the_command_and_its_options_exist(path: str) -> None:
+    examples = [
+        line.strip() for line in (COMMANDS[path].help or "").splitlines() if line.strip().startswith("leadstream ")
+    ]
+    assert any(example.startswith(path) for example in examples)
+    for example in examples:
+        name = max((known for known in COMMANDS if f"{example} ".startswith(f"{known} ")), key=len)
+        known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+        assert {word for word in example.split() if word.startswith("-")} <= known, example
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_every_command_that_prints_data_prints_json_too(path: str) -> None:
+    command = COMMANDS[path]
+    if isinstance(command, click.Group) or path in PRINTS_NO_DATA:
+        return
+    assert "--json" in {option for parameter in command.params for option in parameter.opts}
+
+
+def test_the_page_is_what_the_code_says() -> None:
+    assert document() == PAGE, "run: python -m streams.cli.reference > docs/commands.md"
+
+
+@pytest.mark.parametrize("command", NEEDS_THE_BROKER, ids=" ".join)
+async def test_a_broker_that_is_away_is_one_line_and_exit_code_3(command: tuple[str, ...]) -> None:
+    away = f"127.0.0.1:{free_port()}"
+    answer = await run(*command, KAFKA_BOOTSTRAP_SERVERS=away, REDIS_URL="redis://127.0.0.1:1/0")
+    assert answer.code == 3
+    said = answer.err or answer.out
+    assert away in said
+    assert "KAFKA_BOOTSTRAP_SERVERS" in said
+    assert "Traceback" not in said
+
+
+async def test_wrong_settings_are_wrong_input(tmp_path: Path) -> None:
+    answer = await run("--config", str(tmp_path / "none.toml"), "verify")
+    assert answer.code == 2
+    assert "none.toml" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["verify"], 3), (["verify", "--nonsense"], 2), (["dlq", "show", "0"], 2)]
+)
+def test_the_process_ends_with_the_code_and_its_errors_on_stderr(arguments: list[str], code: int) -> None:
+    environment = os.environ | {
+        "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}",
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "-c", "from streams.cli import main; main()", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    if code == 3:
+        first, second = done.stderr.splitlines()
+        assert first.startswith("leadstream: the broker at 127.0.0.1:")
+        assert "KAFKA_BOOTSTRAP_SERVERS" in second
+
+
+def test_json_escapes_what_a_terminal_would_obey() -> None:
+    assert escaped("a\x1b[2J\x9b1m\u202eb\u2028c 世界") == "a\\x1b[2J\\x9b1m\\u202eb\\u2028c 世界"
+    assert json.dumps("\x1b\x9b") == '"\\u001b\\u009b"'
