@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from processors.active_model import ActiveModel
 from processors.model.model import FitBlock
-from processors.units import DAYS_RULE
+from processors.units import DAYS_RULE, adopt_names
 from schemas.records import FitPart, LeadSnapshot, Part, Text, Touch
 from schemas.rows import Row, Tally
 
@@ -228,7 +228,9 @@ def _rounded(value: float) -> float:
 
 def price(snapshot: LeadSnapshot, active: ActiveModel, at: int) -> Price:
     """What the lead of a snapshot is worth at `at`, which must not lie before the snapshot."""
-    return Price(row_of_snapshot(snapshot), active, at)
+    row = row_of_snapshot(snapshot)
+    adopt_names(row, active)  # the model may be newer than the snapshot
+    return Price(row, active, at)
 
 
 def row_of_snapshot(snapshot: LeadSnapshot) -> Row:

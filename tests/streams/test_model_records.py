@@ -4,7 +4,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from processors.play import model_activated
+from processors.model_log import model_activated
 from schemas.codec import encode
 from schemas.keys import CONTROL_KEY
 from streams.model_records import active_model, first_models, models_in_force, wait_for_first_models
