@@ -15,7 +15,7 @@ from streams.verify_report import Difference
 
 @dataclass(slots=True)
 class LiveRows:
-    """Bounds are offsets of the log (FOLD.md 8.1): a row is compared as of its bound, records behind it are not folded.
+    """Bounds are offsets of the log (docs/fold.md 8.1): a row is compared as of its bound, records behind it are not folded.
 
     Attributes:
         folded_to: C of the partition's own row; 0: there is none.

@@ -1,4 +1,4 @@
-"""Folds one partition's log again and compares what comes out with what a worker wrote: FOLD.md 8."""
+"""Folds one partition's log again and compares what comes out with what a worker wrote: docs/fold.md 8."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field

@@ -323,3 +323,11 @@ def test_no_tracked_file_names_a_machine_or_a_registry() -> None:
             if _FORBIDDEN.search(line):
                 found.append(f"{name}:{number}: {line.strip()[:120]}")
     assert not found
+
+
+def test_no_tracked_file_names_a_document_that_is_not_here() -> None:
+    found = []
+    for name in tracked_files():
+        text = (ROOT / name).read_bytes().decode("utf-8", "replace")
+        found += [f"{name}: {each}" for each in re.findall(r"\b[A-Z]{2,}\.md\b", text) if not (ROOT / each).is_file()]
+    assert not found

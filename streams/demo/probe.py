@@ -140,7 +140,7 @@ class Probe:
             watch.event(record.key, record.offset, sent_at)
 
     def _is_left_out(self, event: TrackedEvent, record: ConsumerRecord) -> bool:
-        """Bots, repeats and what is too late change no score, so that there is nothing to wait for (FOLD.md 3)."""
+        """Bots, repeats and what is too late change no score, so that there is nothing to wait for (docs/fold.md 3)."""
         if event["flags"]["bot"] or (event["occurred_at"] or 0) < record.timestamp - LATE_MS:
             return True
         name = (record.key, event["event_id"])
