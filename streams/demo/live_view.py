@@ -53,7 +53,7 @@ class LiveView:
         self._url = url
 
     def moment(self, moment: Moment) -> None:
-        self._live.update(self._panel(moment))
+        self._live.update(self._panel(moment), refresh=True)
 
     def alert(self, lines: Sequence[str], transition: StageTransition) -> None:
         down = transition["direction"] == "down"
