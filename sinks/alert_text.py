@@ -29,6 +29,12 @@ UNDONE = {  # causes without an act
     "inactivity": "did nothing for long",
     "feedback": "moved by sales",
 }
+PENALTIES = {  # kinds of receipt lines whose name is only an id
+    "inactivity": "no act for long",
+    "cap": "cap of the score",
+    "dimension_cap": "cap of a dimension",
+    "group_cap": "cap of a group",
+}
 SPOKEN_STAGES = 3  # a stage id up to so long is an abbreviation: mql, sal, sql, poc
 KEY_TAIL = 6
 
@@ -73,7 +79,7 @@ def alert_text(
     )
     lines = [
         headline(transition, shown),
-        f"Why now: {_why(transition)}",
+        _why(transition),
         _joined(" · ", [words.facts, f"came from {words.origin}" if words.origin else ""]),
         _joined(" · ", words.ends),
     ]
@@ -137,9 +143,18 @@ def _stage(name: str) -> str:
 
 
 def _why(transition: StageTransition) -> str:
-    lines = [_reason(part) for part in _largest(transition["receipt"], SHORT_LINES)]
+    """What has added most; of a lead that has fallen, what was taken off."""
+    if transition["direction"] == "down":
+        told, lines = "Why", [_penalty(part) for part in transition["receipt"] if part["points"] < 0]
+        lines = lines[:SHORT_LINES] or ["its points have faded"]
+    else:
+        told, lines = "Why now", [_reason(part) for part in _largest(transition["receipt"], SHORT_LINES)]
     lines.append(f"score {transition['score']:.0f}, fit {transition['fit']:.0f}")
-    return " · ".join(lines)
+    return f"{told}: {' · '.join(lines)}"
+
+
+def _penalty(part: Part) -> str:
+    return f"{PENALTIES.get(part['kind'], plain(part['name']))} {part['points']:+.0f}"
 
 
 def _reason(part: Part) -> str:

@@ -23,6 +23,8 @@ from streams.demo.run import Demo, DemoOptions
 from streams.demo.view import View
 from streams.embedded.process import LOOPBACK, StartError
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @click.command
 @click.option(
@@ -50,21 +52,27 @@ def demo(days: int, seed: int, port: int, keep: bool, as_json: bool) -> int:
         logs = Path(folder)
         logging.basicConfig(filename=logs / "demo.log", level=logging.WARNING, force=True)
         with _view(as_json=as_json) as view:
-            report = _run(Demo(DemoOptions(days, seed, port, keep), view, logs), as_json=as_json)
+            report = _run(Demo(DemoOptions(days, seed, port, keep), view, logs), view, as_json=as_json)
     return FINDING if report.problems() else 0
 
 
-def _run(run: Demo, *, as_json: bool) -> DemoReport:
+def _run(run: Demo, view: View, *, as_json: bool) -> DemoReport:
     def on_report(report: DemoReport) -> None:
         if as_json:
             click.echo(report.as_json())
 
     async def until_signal() -> DemoReport:
-        task = asyncio.current_task()
-        assert task is not None  # this is a coroutine
-        for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C, which asyncio itself makes a cancellation
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        return await run.run(on_report)
+        loop, running = asyncio.get_running_loop(), asyncio.create_task(run.run(on_report))
+
+        def stop() -> None:
+            for number in _STOPPING:  # the parts end within seconds; a second Ctrl-C would only leave that undone
+                loop.add_signal_handler(number, lambda: None)
+            view.waiting_for("stopping")
+            running.cancel()
+
+        for number in _STOPPING:
+            loop.add_signal_handler(number, stop)
+        return await running
 
     try:
         return asyncio.run(until_signal())

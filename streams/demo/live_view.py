@@ -53,7 +53,7 @@ class LiveView:
         self._url = url
 
     def moment(self, moment: Moment) -> None:
-        self._live.update(self._panel(moment))
+        self._live.update(self._panel(moment), refresh=True)
 
     def alert(self, lines: Sequence[str], transition: StageTransition) -> None:
         down = transition["direction"] == "down"
@@ -63,7 +63,7 @@ class LiveView:
             Text(f"{happened(transition)} {sign}", style="yellow" if down else "green"), Text(lines[0], style=headline)
         )
         for line in lines[1:]:
-            grid.add_row("", Text(line, style=rest))
+            grid.add_row("", Text(line, style=rest if line.startswith("Why") else "bright_black"))
         self._print(grid)
 
     def killed(self, take_over: TakeOver) -> None:

@@ -108,7 +108,9 @@ class Demo:
                     self._view.summary(report, self._options.days)
                     on_report(report)
                     if self._options.keep:
+                        self._view.waiting_for(f"{stack.url} stays until Ctrl+C; a day still goes by every second")
                         await asyncio.Event().wait()
+                    self._view.waiting_for("stopping")
                     return report
                 finally:
                     await _cancel(tasks)  # before the broker goes

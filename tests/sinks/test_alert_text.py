@@ -78,8 +78,15 @@ def test_a_lead_that_cooled_down_is_no_longer_what_it_was() -> None:
     down = transition(direction="down", from_stage="mql", to_stage="recycled", cause="decay", act=None, alert=None)
     text = alert_text(down, SHOWN_TRAITS, UTC)
     assert text.lines[0] == "Ada Lovelace, CTO at Big Bank, cooled down · no longer MQL, now recycled"
+    assert text.lines[1] == "Why: its points have faded · score 60, fit 70"
     assert text.subject == "No longer MQL, now recycled: Ada Lovelace, CTO at Big Bank"
     assert not any("Answer" in line for line in (*text.lines, text.body))
+
+
+def test_a_lead_that_fell_is_told_with_what_was_taken_off() -> None:
+    idle = {**transition()["receipt"][0], "kind": "inactivity", "name": "inactivity-1", "points": -30.0}
+    down = transition(direction="down", receipt=[*transition()["receipt"], idle])
+    assert alert_text(down, SHOWN_TRAITS, UTC).lines[1] == "Why: no act for long -30 · score 60, fit 70"
 
 
 @pytest.mark.parametrize(
