@@ -12,7 +12,6 @@ from math import exp2, inf, log2
 
 from processors.active_model import ActiveModel, Limited
 from processors.calendar import DAY_MS, LONGEST_MS
-from processors.model.model import CalendarUnit
 from schemas.rows import Bucket, Entry, Row, Tally
 
 LATE_MS = 7 * DAY_MS  # W: older acts come in by import
@@ -113,26 +112,13 @@ def evict(row: Row, before: int, active: ActiveModel) -> None:
     window = row.window
     while window and window[oldest := next(iter(window))][0] < horizon:
         row.hits -= len(window.pop(oldest)[1])
-    for rule in list(row.limited):
-        longest = LONGEST_MS[_unit(active, rule)]
-        buckets = row.limited[rule]
-        while buckets and _has_ended(key := next(iter(buckets)), buckets[key].touched, longest, horizon):
+    for rule, buckets in list(row.limited.items()):
+        longest = active.longest_window_ms.get(rule, LONGEST_MS["month"]) if rule != DAYS_RULE else LONGEST_MS["day"]
+        for key in list(buckets):
+            start = key >> 8  # 0: the window of a lifetime
+            if start == 0 or max(buckets[key].touched, start + longest) >= horizon:
+                break
             _close_bucket(row, rule, key)
-
-
-def _has_ended(bucket_key: int, touched: int, longest: int, horizon: int) -> bool:
-    start = bucket_key >> 8  # 0: the window of a lifetime
-    return start > 0 and max(touched, start + longest) < horizon
-
-
-def _unit(active: ActiveModel, rule: str) -> CalendarUnit:
-    """The window of a limited rule; a rule that the model no longer has, or no longer limits, counts as a month."""
-    if rule == DAYS_RULE:
-        return "day"
-    known = active.rules.get(rule)
-    return (
-        known.limit.per if known is not None and known.limit is not None and known.limit.per != "lifetime" else "month"
-    )
 
 
 def adopt_half_lives(row: Row, active: ActiveModel) -> None:
