@@ -24,7 +24,7 @@ from tests.bench.setup import PARTITIONS
 def work(settings: Settings, events: int, datadir: str, send_scores: bool, report: Any) -> None:
     """Fold the first `events` records; report the cost from the first one to the commit."""
     topics = topics_of(settings)
-    raw = {"key_type": bytes, "value_type": bytes}
+    raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes}
     app = faust.App(
         f"{topics.prefix}stock",
         broker=f"kafka://{settings.kafka.bootstrap_servers}",

@@ -36,8 +36,9 @@ def values(type_: Any, named: dict[str, Any]) -> st.SearchStrategy[Any]:
             return st.dictionaries(SIMPLE["string"], values(type_["values"], named), max_size=3)
         case "record":
             fields = {field["name"]: values(field["type"], named) for field in type_["fields"]}
-            named[type_["name"]] = st.fixed_dictionaries(fields)
-            return named[type_["name"]]
+            record: st.SearchStrategy[Any] = st.fixed_dictionaries(fields)
+            named[type_["name"]] = record
+            return record
         case name:
             return SIMPLE[name]
 
