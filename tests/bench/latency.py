@@ -6,6 +6,8 @@ readers run in this process, on the same cores.
 """
 
 import asyncio
+import json
+import re
 import statistics
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -15,21 +17,22 @@ from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
 
-import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from redis.asyncio import Redis
 
+from schemas.keys import CONTROL_KEY
 from sinks import redis_keys
 from sinks.redis_scripts import connect
 from streams.config import Collector
 from streams.config import Redis as RedisSettings
-from streams.embedded.process import Child, free_port
+from streams.embedded.process import LOOPBACK, Child, free_port
 from streams.embedded.store import EmbeddedStore
 from streams.parts import topics_of
 from streams.stack import Stack
 from tests.bench.setup import KINDS, PARTITIONS, cpu_seconds, make_topics, running_broker, settings_for, show
 
 RATE, SECONDS, WARM_UP = 500, 8, 500
+CONNECTIONS = 32
 SIZES = (1, 5)  # events in a request
 SAMPLE_EVERY = 25  # of the requests, whose leads are looked for in Redis
 PREFIX = "latency."
@@ -112,7 +115,7 @@ async def _play(stack: Stack, numbers: range, size: int) -> Seen:
     redis: Redis = connect(settings.redis.url)
     try:
         reading = asyncio.create_task(_read_scores(consumer, seen, len(numbers)))
-        sampling = await _post_all(stack.url, redis, seen, numbers, size)
+        sampling = await _post_all(stack, redis, seen, numbers, size)
         async with asyncio.timeout(20):
             await asyncio.gather(reading, *sampling)
     finally:
@@ -121,20 +124,24 @@ async def _play(stack: Stack, numbers: range, size: int) -> Seen:
     return seen
 
 
-async def _post_all(url: str, redis: Redis, seen: Seen, numbers: range, size: int) -> list[asyncio.Task[None]]:
+async def _post_all(stack: Stack, redis: Redis, seen: Seen, numbers: range, size: int) -> list[asyncio.Task[None]]:
     """Send the requests at the rate, whatever the answers take; the tasks look for their leads in Redis."""
+    idle: asyncio.Queue[Connection] = asyncio.Queue()
+    for _ in range(CONNECTIONS):
+        idle.put_nowait(await Connection.open(stack.settings.collector.port))
     started, sent, sampling = time.monotonic(), [], []
-    async with aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(limit=64)) as session:
-        for first in numbers[::size]:
-            await asyncio.sleep(max(0.0, started + (first - numbers.start) / RATE - time.monotonic()))
-            sent.append(asyncio.create_task(_post(session, seen, range(first, first + size))))
-            if first % SAMPLE_EVERY == 0:
-                sampling.append(asyncio.create_task(_find_in_redis(redis, seen, first)))
-        await asyncio.gather(*sent)
+    for first in numbers[::size]:
+        await asyncio.sleep(max(0.0, started + (first - numbers.start) / RATE - time.monotonic()))
+        sent.append(asyncio.create_task(_post(idle, seen, range(first, first + size))))
+        if first % SAMPLE_EVERY == 0:
+            sampling.append(asyncio.create_task(_find_in_redis(redis, seen, first)))
+    await asyncio.gather(*sent)
+    while not idle.empty():
+        idle.get_nowait().writer.close()
     return sampling
 
 
-async def _post(session: aiohttp.ClientSession, seen: Seen, numbers: range) -> None:
+async def _post(idle: "asyncio.Queue[Connection]", seen: Seen, numbers: range) -> None:
     events = [
         {
             "type": "page_view",
@@ -145,16 +152,38 @@ async def _post(session: aiohttp.ClientSession, seen: Seen, numbers: range) -> N
         for number in numbers
     ]
     seen.sent_at.update(dict.fromkeys(numbers, time.monotonic()))
-    async with session.post("/v1/events", json=events) as response:
-        if response.status != 200:
-            raise RuntimeError(f"{response.status}: {await response.text()}")
+    connection = await idle.get()
+    await connection.post(json.dumps(events).encode())
+    idle.put_nowait(connection)
     seen.answers[numbers.start] = seen.since(numbers.start)
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One kept-alive HTTP connection, as cheap as can be: a client library would use more of the cores than the parts."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    @classmethod
+    async def open(cls, port: int) -> "Connection":
+        return cls(*await asyncio.open_connection(LOOPBACK, port))
+
+    async def post(self, body: bytes) -> None:
+        self.writer.write(b"POST /v1/events HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n")
+        self.writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        answer = await self.reader.readexactly(int(length[1]) if length else 0)
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(f"{head!r} {answer!r}")
 
 
 async def _read_scores(consumer: AIOKafkaConsumer, seen: Seen, count: int) -> None:
     while len(seen.scores) < count:
         for found in (await consumer.getmany(timeout_ms=20)).values():
-            for number in [int(record.key.rpartition(b"-")[2]) for record in found]:
+            for key in [record.key for record in found if record.key != CONTROL_KEY]:
+                number = int(key.rpartition(b"-")[2])
                 if number in seen.sent_at:  # else of the warm-up
                     seen.scores.setdefault(number, seen.since(number))
 
