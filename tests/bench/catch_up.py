@@ -123,6 +123,12 @@ def _put_timers(split: dict[str, float]) -> None:
         split["fold"] -= split["decode"] - before
         return timed("fold", lambda: fold(self, records))
 
+    def timed_snapshots(self: ScoringState) -> Any:
+        return timed("outputs", lambda: snapshots(self))
+
+    def timed_checkpoint(self: ScoringState, next_offset: int) -> Any:
+        return timed("rows", lambda: checkpoint(self, next_offset))
+
     ScoringState.fold = timed_fold  # type: ignore[method-assign]
-    ScoringState.take_snapshots = lambda self: timed("outputs", lambda: snapshots(self))  # type: ignore[method-assign]
-    ScoringState.take_checkpoint = lambda self, next_offset: timed("rows", lambda: checkpoint(self, next_offset))  # type: ignore[method-assign]
+    ScoringState.take_snapshots = timed_snapshots  # type: ignore[method-assign]
+    ScoringState.take_checkpoint = timed_checkpoint  # type: ignore[method-assign]
