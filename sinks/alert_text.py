@@ -29,12 +29,6 @@ UNDONE = {  # causes without an act
     "inactivity": "did nothing for long",
     "feedback": "moved by sales",
 }
-PENALTIES = {  # kinds of receipt lines whose name is only an id
-    "inactivity": "no act for long",
-    "cap": "cap of the score",
-    "dimension_cap": "cap of a dimension",
-    "group_cap": "cap of a group",
-}
 SPOKEN_STAGES = 3  # a stage id up to so long is an abbreviation: mql, sal, sql, poc
 KEY_TAIL = 6
 
@@ -145,8 +139,10 @@ def _stage(name: str) -> str:
 def _why(transition: StageTransition) -> str:
     """What has added most; of a lead that has fallen, what was taken off."""
     if transition["direction"] == "down":
-        told, lines = "Why", [_penalty(part) for part in transition["receipt"] if part["points"] < 0]
-        lines = lines[:SHORT_LINES] or ["its points have faded"]
+        taken = [
+            part for part in transition["receipt"] if part["points"] < 0 and part["kind"] in ("rule", "inactivity")
+        ]
+        told, lines = "Why", [_penalty(part) for part in taken[:SHORT_LINES]] or ["its points have faded"]
     else:
         told, lines = "Why now", [_reason(part) for part in _largest(transition["receipt"], SHORT_LINES)]
     lines.append(f"score {transition['score']:.0f}, fit {transition['fit']:.0f}")
@@ -154,7 +150,7 @@ def _why(transition: StageTransition) -> str:
 
 
 def _penalty(part: Part) -> str:
-    return f"{PENALTIES.get(part['kind'], plain(part['name']))} {part['points']:+.0f}"
+    return f"no act for long {part['points']:+.0f}" if part["kind"] == "inactivity" else _reason(part)
 
 
 def _reason(part: Part) -> str:

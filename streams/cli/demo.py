@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import signal
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -12,16 +11,18 @@ from importlib.metadata import version
 from pathlib import Path
 
 import click
+from aiokafka.errors import KafkaError
 from rich.console import Console
 
-from streams.cli.exits import FINDING, REFUSED, UNREACHABLE, CommandError
+from streams.cli.exits import FINDING, UNREACHABLE, CommandError
+from streams.cli.ports import require_free
 from streams.demo.live_view import LiveView
 from streams.demo.plain_view import PlainView
-from streams.demo.player import CollectorGoneError
 from streams.demo.report import DemoReport
 from streams.demo.run import Demo, DemoOptions
 from streams.demo.view import View
-from streams.embedded.process import LOOPBACK, StartError
+from streams.embedded.process import StartError
+from streams.supervise import PartEndedError
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -46,13 +47,12 @@ def demo(days: int, seed: int, port: int, keep: bool, as_json: bool) -> int:
 
     Everything runs on this machine, in memory, and is gone at the end. Exit code 1 if a number fails.
     """
-    if port:
-        _check_port(port)
+    require_free(port, "demo")
     with tempfile.TemporaryDirectory(prefix="leadstream-demo-") as folder:
-        logs = Path(folder)
-        logging.basicConfig(filename=logs / "demo.log", level=logging.WARNING, force=True)
+        # What the libraries in this process say would stand between the lines of the view.
+        logging.getLogger().addHandler(logging.NullHandler())
         with _view(as_json=as_json) as view:
-            report = _run(Demo(DemoOptions(days, seed, port, keep), view, logs), view, as_json=as_json)
+            report = _run(Demo(DemoOptions(days, seed, port, keep), view, Path(folder)), view, as_json=as_json)
     return FINDING if report.problems() else 0
 
 
@@ -78,21 +78,8 @@ def _run(run: Demo, view: View, *, as_json: bool) -> DemoReport:
         return asyncio.run(until_signal())
     except asyncio.CancelledError as error:
         raise click.Abort from error
-    except (StartError, CollectorGoneError, TimeoutError) as error:
+    except (StartError, PartEndedError, OSError, KafkaError) as error:
         raise CommandError(str(error), code=UNREACHABLE) from error
-
-
-def _check_port(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the collector: closed connections do not count
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError as error:
-            raise CommandError(
-                f"port {port} of {LOOPBACK} cannot be used: {error.strerror}",
-                "Another one: leadstream demo --port 8081; any free one: --port 0",
-                code=REFUSED,
-            ) from error
 
 
 @contextlib.contextmanager

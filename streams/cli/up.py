@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import signal
-import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,12 +17,13 @@ from rich.text import Text
 
 from processors.model import Checked, ScoringModel
 from processors.models import load_shipped
-from streams.cli.exits import FINDING, REFUSED, UNREACHABLE, WRONG_INPUT, CommandError
+from streams.cli.exits import FINDING, UNREACHABLE, WRONG_INPUT, CommandError
 from streams.cli.model_files import check_model_text, read_model_file
+from streams.cli.ports import require_free
 from streams.cli.services import settings_of
 from streams.config import Settings
 from streams.dev_page import REQUESTS_PATH
-from streams.embedded.process import LOOPBACK, StartError, free_port
+from streams.embedded.process import StartError
 from streams.metrics import PrometheusMetrics
 from streams.parts import make_sink, run_named_sink
 from streams.snippets import demo_request_line, page_view_line, script_tag, write_key
@@ -57,7 +57,7 @@ def up(context: click.Context, model_file: str | None, port: int | None) -> None
     if port is not None:
         settings = replace(settings, collector=replace(settings.collector, port=port))
     text, name, checked = _model(model_file, settings)
-    _require_free(settings.collector.port)
+    require_free(settings.collector.port, "up")
     console = Console(highlight=False, soft_wrap=True)
     console.print("leadstream up: all parts on this machine, [bold]in memory: everything is gone when it stops[/bold]")
     console.print(
@@ -79,24 +79,6 @@ def _model(file: str | None, settings: Settings) -> tuple[str, str, Checked]:
     else:
         text, name = load_shipped(_SHIPPED), f"the package ({_SHIPPED}.yaml); your own: leadstream init"
     return text, name, check_model_text(text, named)
-
-
-def _require_free(port: int) -> None:
-    """Asked before anything starts.
-
-    Raises:
-        CommandError: the port cannot be used.
-    """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError as error:
-            raise CommandError(
-                f"port {port} cannot be used: {error.strerror}",
-                f"Take another: leadstream up --port {free_port()}",
-                code=REFUSED,
-            ) from error
 
 
 @contextmanager

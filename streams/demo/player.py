@@ -14,7 +14,7 @@ from streams.demo.site import PlayedRequest, iso
 
 LANES: Final = 16  # requests at once; those of one visitor go one after the other
 RETRY_SECONDS: Final = 0.25
-GIVE_UP_SECONDS: Final = 30.0
+GIVE_UP_SECONDS: Final = 15.0
 _REAL: Final = SystemClock()
 
 

@@ -24,6 +24,7 @@ from streams.demo.site import site_requests
 from streams.demo.view import Moment, View
 from streams.metrics import PrometheusMetrics
 from streams.stack import PARTITIONS, Stack
+from streams.supervise import PartEndedError
 from streams.verify import verify
 
 START_MS: Final = 1_772_409_600_000  # 2 March 2026, 00:00 UTC: the first Monday of the reference model's campaign
@@ -61,6 +62,8 @@ class Demo:
         self._first_alert_seconds: float | None = None
         self._joined = SinkStatus()
         self._take_over: TakeOver | None = None
+        self._killed = ""  # the part that was killed on purpose
+        self._ended = ""  # parts that ended by themselves, with their last lines
         self._rates: deque[tuple[float, int]] = deque([(self._began, 0)])
 
     async def run(self, on_report: Callable[[DemoReport], None]) -> DemoReport:
@@ -68,14 +71,16 @@ class Demo:
 
         Raises:
             StartError: a part did not come up.
-            CollectorGoneError: it took no request any more.
+            PartEndedError: a part ended that nobody had killed.
+            OSError, KafkaError: a part does not answer.
         """
         try:
             async with asyncio.TaskGroup() as measuring:
-                report = await self._with_parts(measuring, on_report)
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None  # what came first ended the others
-        return report
+                return await self._with_parts(measuring, on_report)
+        except ExceptionGroup as group:
+            if self._ended:
+                raise PartEndedError(self._ended) from group
+            raise _first(group) from None
 
     async def _with_parts(self, measuring: asyncio.TaskGroup, on_report: Callable[[DemoReport], None]) -> DemoReport:
         anchor_ms = _REAL.now_ms() + int(STARTING_SECONDS * 1000)
@@ -111,6 +116,10 @@ class Demo:
                         self._view.waiting_for(f"{stack.url} stays until Ctrl+C; a day still goes by every second")
                         await asyncio.Event().wait()
                     self._view.waiting_for("stopping")
+                except BaseException:
+                    self._ended = _ended_parts(stack, self._killed)
+                    raise
+                else:
                     return report
                 finally:
                     await _cancel(tasks)  # before the broker goes
@@ -146,7 +155,11 @@ class Demo:
         in_flight = await probe.uncommitted(probe.ends)
         killed_at = _REAL.now_ms()
         take_over = TakeOver(in_flight, probe.waiting)
-        stack.workers[-1].kill()
+        worker = stack.workers[-1]
+        if worker.exit_code is not None:
+            raise PartEndedError(_ended_parts(stack, ""))
+        worker.kill()
+        self._killed = f"worker-{len(stack.workers)}"
         self._outage.killed_at = killed_at
         successor = stack.start_worker()
         self._view.killed(take_over)
@@ -257,6 +270,22 @@ async def _until(holds: Callable[[], bool], seconds: float, otherwise: str) -> N
         if time.monotonic() > deadline:
             raise TimeoutError(otherwise)
         await asyncio.sleep(0.01)
+
+
+def _ended_parts(stack: Stack, killed: str) -> str:
+    """Parts that have ended without being told to, with their last lines."""
+    return "; ".join(
+        f"{name} ended with exit code {child.exit_code}, its last line: {stack.last_line(name)}"
+        for name, child in stack.parts.items()
+        if child.exit_code is not None and name != killed
+    )
+
+
+def _first(error: Exception) -> Exception:
+    """What came first: it has ended the others."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
