@@ -1,9 +1,10 @@
 """The rows of one partition: packed, opened when touched, packed again at a checkpoint."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from processors.dead_letters import Record
-from schemas.rows import Header, Row, Version, pack_row, read_header, unpack_row
+from schemas.rows import Header, Row, Version, pack_row, read_header, stage_of, unpack_row
 
 MAX_OPEN_ROWS = 8192
 MAX_ROW_BYTES = 256 * 1024
@@ -59,6 +60,13 @@ class RowStore:
             return opened.version
         data = self._packed.get(key)
         return None if data is None else read_header(data).version
+
+    def leads_by_stage(self) -> Counter[str]:
+        """How many rows are in each stage; gone rows count for none."""
+        found = Counter(opened.row.stage for opened in self._open.values())
+        closed = self._packed.keys() - self._open.keys() - self._gone
+        found.update(stage_of(self._packed[key]) for key in closed)
+        return found
 
     def open(self, key: bytes) -> OpenRow | None:
         """The row, to be changed. None: there is none, or it is gone."""

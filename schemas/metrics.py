@@ -14,6 +14,7 @@ MetricName = Literal[
     "leadstream_collector_requests_total",
     "leadstream_collector_ack_seconds",
     "leadstream_collector_values_cut_total",
+    "leadstream_worker_leads",
     "leadstream_worker_records_total",
     "leadstream_sink_records_total",
     "leadstream_sink_dead_letters_total",
@@ -64,6 +65,9 @@ METRICS: dict[MetricName, Metric] = {
     ),
     "leadstream_collector_values_cut_total": Metric(
         "counter", "Properties and traits of accepted events that were shortened or left out as too long or too many."
+    ),
+    "leadstream_worker_leads": Metric(
+        "gauge", "Leads in each stage, counted in the rows that this worker owns when it is asked.", ("stage",)
     ),
     "leadstream_worker_records_total": Metric(
         "counter", "Records of the events topic that were folded, by outcome.", ("outcome",)

@@ -92,6 +92,13 @@ class Row(msgspec.Struct, array_like=True):
 changed = msgspec.structs.replace  # a shallow copy of a row with some fields changed
 
 
+class _RowStart(msgspec.Struct, array_like=True):
+    """The first fields of a `Row`; what follows is stepped over."""
+
+    now: int
+    stage: str
+
+
 class ModelEntry(msgspec.Struct, array_like=True, frozen=True):
     """An activation: from `version` on, the model `hash` (n-th) is in force. `at`: time of its record."""
 
@@ -112,6 +119,7 @@ class PartRow(msgspec.Struct, array_like=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _row_decoder = msgspec.msgpack.Decoder(Row)
+_start_decoder = msgspec.msgpack.Decoder(_RowStart)
 _part_decoder = msgspec.msgpack.Decoder(PartRow)
 
 
@@ -147,6 +155,18 @@ def unpack_row(data: bytes) -> Row:
     """
     try:
         return _row_decoder.decode(memoryview(data)[_HEADER.size :])
+    except msgspec.MsgspecError as error:
+        raise UnreadableRowError(str(error)) from error
+
+
+def stage_of(data: bytes) -> str:
+    """The stage of a packed row that is not gone.
+
+    Raises:
+        UnreadableRowError: the body does not decode.
+    """
+    try:
+        return _start_decoder.decode(memoryview(data)[_HEADER.size :]).stage
     except msgspec.MsgspecError as error:
         raise UnreadableRowError(str(error)) from error
 

@@ -1,6 +1,7 @@
 """The composition root: each part of leadstream, wired from the settings. Nothing is connected or read at import."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from zoneinfo import ZoneInfo
@@ -78,7 +79,19 @@ async def serve_worker_status(worker: Worker, settings: Settings, metrics: Prome
         health = worker.health()
         return None if health["ready"] else str(health["failure"] or "not ready: joining the group, or recovering")
 
-    app = status_app(metrics.render, {"worker": check})
+    shown: set[str] = set()
+
+    def render() -> tuple[bytes, str]:
+        counts: Counter[str] = Counter(dict.fromkeys(shown, 0))
+        for partition in worker.partitions:
+            if isinstance(partition.state, ScoringState):
+                counts.update(partition.state.leads_by_stage())
+        for stage, count in counts.items():
+            metrics.set("leadstream_worker_leads", count, stage=stage)
+        shown.update(counts)
+        return metrics.render()
+
+    app = status_app(render, {"worker": check})
     async with serve_status(app, settings.worker.status_port, settings.worker.status_host):
         await asyncio.Event().wait()
 

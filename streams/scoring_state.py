@@ -57,5 +57,9 @@ class ScoringState:
     def wake_at_ms(self) -> int | None:
         return self._fold.wake_at_ms()
 
+    def leads_by_stage(self) -> Mapping[str, int]:
+        """From the rows themselves; opens none for good."""
+        return self._fold.rows.leads_by_stage()
+
     def _output(self, sent: Sent) -> Output:
         return Output(self._topics[sent.kind], sent.key, sent.value, self._number)

@@ -74,6 +74,8 @@ async def test_every_accepted_act_counts_once_although_the_worker_is_killed(
                 parts.start_worker()
         reader = LeadReader(redis)
         await eventually(lambda: all_counted(reader), seconds=60)
+        async with session.get(f"http://127.0.0.1:{parts.ports['worker']}/metrics") as response:
+            assert f'leadstream_worker_leads{{stage="visitor"}} {LEADS}.0' in await response.text()
 
 
 @pytest.mark.slow

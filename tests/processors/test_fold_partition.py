@@ -509,3 +509,16 @@ def test_the_newest_row_is_one_of_the_current_epoch() -> None:
     assert history.fold.newest_row_offset == 3
     history.record(0, CONTROL_KEY, encode("Epoch", {"epoch": 2}))
     assert history.fold.newest_row_offset == -1
+
+
+def test_leads_are_counted_by_stage_in_open_and_in_packed_rows() -> None:
+    history = History(COUNTING)
+    history.act(0, url="https://x.example/a")
+    history.act(0, key=b"1bob", url="https://x.example/a")
+    before = history.fold.rows.leads_by_stage()
+    restored = PartitionFold("events", 0, 1)
+    for key, value in history.fold.take_checkpoint(len(history.log)):
+        restored.restore(key, value)
+    restored.restored()
+    assert restored.rows.leads_by_stage() == before
+    assert sum(before.values()) == 2

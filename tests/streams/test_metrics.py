@@ -9,7 +9,7 @@ from schemas.metrics import METRICS, MetricName
 from streams.metrics import PrometheusMetrics, document
 
 COMPONENTS = "collector|worker|sink|alerts|leads"
-UNITS = ("seconds", "records", "partitions", "bytes", "ratio", "timestamp_seconds")
+UNITS = ("seconds", "records", "partitions", "leads", "bytes", "ratio", "timestamp_seconds")
 STATES = ("leadstream_sink_circuit_open",)  # a gauge of 0 or 1 has no unit
 
 
