@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from processors.calendar import Calendar
+from processors.calendar import LONGEST_MS, Calendar
 from processors.match_rules import Matcher
 from processors.model.model import CalendarUnit, Rule, ScoringModel, Stage
 from schemas.codec import SCHEMAS
@@ -73,6 +73,12 @@ class ActiveModel:
             for rule in self.model.rules
             if rule.limit is not None
         }
+
+    @cached_property
+    def longest_window_ms(self) -> dict[str, int]:
+        """Per rule that is limited in a window of time: the longest such a window can be."""
+        limits = [(rule.id, rule.limit.per) for rule in self.model.rules if rule.limit is not None]
+        return {rule: LONGEST_MS[unit] for rule, unit in limits if unit != "lifetime"}
 
     @cached_property
     def above(self) -> dict[str, tuple[Stage, ...]]:

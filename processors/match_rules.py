@@ -1,11 +1,11 @@
 """Which rules an act fits, and what it is worth to each: a pure function of model and event.
 
-What depends on the type and the URL alone (most of most models) is answered once for each pair and kept.
+What depends on the type, the URL and the absence of other fields alone (most of most models) is answered once and kept.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from processors.model.act_fields import act_text, act_value, number_of, record_field
 from processors.model.conditions import ActCondition
@@ -45,7 +45,7 @@ class _Case(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """What is known of an act from its type and URL."""
+    """What is known of an act from its type, its URL and which other fields it has."""
 
     foreign: bool
     places: tuple[tuple[ActTest | None, float], ...]  # up to the first that is certain
@@ -63,12 +63,13 @@ class Matcher:
 
     def __init__(self, model: ScoringModel) -> None:
         self._model = model
-        self._plans: dict[tuple[str, str | None], _Plan] = {}
+        self._plans: dict[tuple[str, str | None, tuple[str, ...]], _Plan] = {}
         self._host_fits = any_pattern(model.site_hosts) if model.site_hosts else None
         self._units = {rule.id: act_value(rule.per) for rule in model.rules if rule.per}
         self._by = {rule.id: act_text(rule.limit.by) for rule in model.rules if rule.limit and rule.limit.by}
         self._reads_query = any(isinstance(test, ActCondition) and test.reads_query for test in _tests(model))
         self.event_fields = frozenset({"type", *map(record_field, model.act_fields)})
+        self._other_fields = sorted(self.event_fields - {"type", "url"})
 
     def match(self, event: TrackedEvent, at: int) -> Match:
         """The rules of the model, in its order, that the event fits; `at` is its effective time (ms UTC)."""
@@ -101,13 +102,15 @@ class Matcher:
         kind, url = event["type"], event.get("url")
         if url and "?" in url and not self._reads_query:
             url = url[: url.index("?")]  # click ids and UTM values would make every URL a new one
-        plan = self._plans.get((kind, url))
+        get = cast("Mapping[str, Any]", event).get
+        known = (kind, url, tuple([name for name in self._other_fields if get(name) is not None]))
+        plan = self._plans.get(known)
         if plan is None:
             plan = self._make_plan(event)
             if len(kind) + len(url or "") <= _MAX_KEPT:
                 if len(self._plans) >= _MAX_PLANS:
                     self._plans.pop(next(iter(self._plans)))
-                self._plans[kind, url] = plan
+                self._plans[known] = plan
         return plan
 
     def _make_plan(self, event: TrackedEvent) -> _Plan:

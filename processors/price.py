@@ -106,11 +106,16 @@ class Price:
     @property
     def raw(self) -> float:
         """The score before the floor and the cap of the total."""
-        return _rounded(sum(line.points for line in self.lines if line.kind not in {"floor", "cap"}))
+        lines = self.lines
+        if not lines or lines[-1].kind not in ("floor", "cap"):  # it is the last line where there is one
+            return self.score
+        return _rounded(sum([line.points for line in lines[:-1]]))
 
     @property
     def known(self) -> bool:
         """Can we write to or call this person?"""
+        if not self._row.traits:
+            return False
         return bool(self.trait("email_kind") or self.trait("crm_id")) or self.trait("phone_kind") == "valid"
 
     @property

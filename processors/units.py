@@ -12,7 +12,6 @@ from math import exp2, inf, log2
 
 from processors.active_model import ActiveModel, Limited
 from processors.calendar import DAY_MS, LONGEST_MS
-from processors.model.model import CalendarUnit
 from schemas.rows import Bucket, Entry, Row, Tally
 from schemas.rows import Hit as KeptHit
 
@@ -145,7 +144,8 @@ def evict(row: Row, before: int, active: ActiveModel) -> None:
     while window and window[oldest := next(iter(window))][0] < horizon:
         forget_act(row, oldest)
     for rule in list(row.limited):
-        longest = LONGEST_MS[_unit(active, rule)]
+        # A rule that the model no longer has, or no longer limits, counts as one of a month.
+        longest = LONGEST_MS["day"] if rule == DAYS_RULE else active.longest_window_ms.get(rule, LONGEST_MS["month"])
         buckets = row.limited[rule]
         while buckets and _has_ended(key := next(iter(buckets)), buckets[key].touched, longest, horizon):
             _close_bucket(row, rule, key)
@@ -154,16 +154,6 @@ def evict(row: Row, before: int, active: ActiveModel) -> None:
 def _has_ended(bucket_key: int, touched: int, longest: int, horizon: int) -> bool:
     start = bucket_key >> 8  # 0: the window of a lifetime
     return start > 0 and max(touched, start + longest) < horizon
-
-
-def _unit(active: ActiveModel, rule: str) -> CalendarUnit:
-    """The window of a limited rule; a rule that the model no longer has, or no longer limits, counts as a month."""
-    if rule == DAYS_RULE:
-        return "day"
-    known = active.rules.get(rule)
-    return (
-        known.limit.per if known is not None and known.limit is not None and known.limit.per != "lifetime" else "month"
-    )
 
 
 def adopt_names(row: Row, active: ActiveModel) -> None:

@@ -14,6 +14,7 @@ import fastavro
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 from fastavro.validation import ValidationError, validate
 
+from schemas.encoding import Encoder, compile_encoder
 from schemas.records import TrackedEvent
 
 MAGIC = b"\xc3\x01"
@@ -63,6 +64,8 @@ def _prefix(schema: dict[str, Any]) -> bytes:
 SCHEMAS: dict[Kind, dict[str, Any]] = {kind: _load(kind) for kind in get_args(Kind)}
 PREFIXES: dict[Kind, bytes] = {kind: _prefix(schema) for kind, schema in SCHEMAS.items()}
 _PARSED: dict[Kind, Any] = {kind: fastavro.parse_schema(schema) for kind, schema in SCHEMAS.items()}
+# What the fold writes for every lead that changes; fastavro takes four times as long.
+_ENCODERS: dict[Kind, Encoder] = {kind: compile_encoder(SCHEMAS[kind]) for kind in ("LeadSnapshot", "StageTransition")}
 _KINDS: dict[bytes, Kind] = {prefix: kind for kind, prefix in PREFIXES.items()}
 
 
@@ -70,8 +73,11 @@ def encode(kind: Kind, record: Mapping[str, Any]) -> bytes:
     """The record as single-object Avro.
 
     Raises:
-        ValueError, TypeError: the record does not fit the contract (a bug of the caller).
+        ValueError, TypeError, ...: the record does not fit the contract (a bug of the caller).
     """
+    generated = _ENCODERS.get(kind)
+    if generated is not None:
+        return generated(PREFIXES[kind], record)
     out = BytesIO()
     out.write(PREFIXES[kind])
     fastavro.schemaless_writer(out, _PARSED[kind], record)

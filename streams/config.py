@@ -28,7 +28,7 @@ _ALIASES = {"KAFKA_BOOTSTRAP_SERVERS": ("kafka", "bootstrap_servers"), "REDIS_UR
 class Kafka:
     bootstrap_servers: str = "localhost:9092"
     partitions: int = 12  # of the events topic when `topics ensure` creates it; never changes after that
-    replication_factor: int = 1  # of the topics that `topics ensure` creates; 3 where there are three brokers
+    replication_factor: int = -1  # of the topics that `topics ensure` creates; -1: the broker's default. Production: 3
     embedded: bool = False  # the broker of `up` and `demo`: in memory, its timestamps are the producer's
     topic_prefix: str = ""  # two deployments on one broker differ in it
 

@@ -10,7 +10,6 @@ from aiokafka import ConsumerRecord, TopicPartition
 from processors.fold_partition import MODEL_PREFIX, PART_KEY
 from processors.model_log import ModelRecordError, read_model_record
 from schemas.codec import UndecodableError, decode, kind_of
-from schemas.keys import CONTROL_KEY, partition_of
 from schemas.records import ModelActivated
 from schemas.rows import UnreadableRowError, unpack_part
 from streams.log_reader import follow, last_record, log_end, log_start, read_log
@@ -39,7 +38,7 @@ async def first_models(bootstrap_servers: str, topics: Topics, partitions: int) 
             if len(found) == partitions:
                 return found
     cut_off = [tp.partition for tp in events if starts[tp] > 0 and tp.partition not in found]
-    if cut_off and (repeated := await repeated_model(bootstrap_servers, topics, partitions)) is not None:
+    if cut_off and (repeated := await repeated_model(bootstrap_servers, topics)) is not None:
         found |= dict.fromkeys(cut_off, (repeated[0], repeated[1]))
     return found
 
@@ -130,9 +129,9 @@ async def _stored_model(bootstrap_servers: str, topics: Topics, partition: int, 
     return cast("ModelActivated", decode(found.value)[1])
 
 
-async def repeated_model(bootstrap_servers: str, topics: Topics, partitions: int) -> tuple[ModelActivated, int] | None:
+async def repeated_model(bootstrap_servers: str, topics: Topics) -> tuple[ModelActivated, int] | None:
     """The activation on the scores topic, and the time of its record."""
-    tp = TopicPartition(topics.scores, partition_of(CONTROL_KEY, partitions))
+    tp = TopicPartition(topics.scores, 0)  # whose owner repeats them (docs/adr/0007)
     found = await last_record(bootstrap_servers, tp, lambda record: usable_activation(record) is not None)
     activated = None if found is None else usable_activation(found)
     return None if found is None or activated is None else (activated, found.timestamp)

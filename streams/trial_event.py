@@ -97,7 +97,7 @@ async def send_event(
         watching.cancel()
         await asyncio.wait({watching})
     seconds = asyncio.get_running_loop().time() - started
-    return await _result(bootstrap_servers, topics, partitions, watch, seconds)
+    return await _result(bootstrap_servers, topics, watch, seconds)
 
 
 async def _watch(
@@ -215,11 +215,11 @@ async def _post(destination: Destination, event: Mapping[str, Any]) -> list[str]
     return flags
 
 
-async def _result(bootstrap_servers: str, topics: Topics, partitions: int, watch: _Watch, seconds: float) -> Scored:
+async def _result(bootstrap_servers: str, topics: Topics, watch: _Watch, seconds: float) -> Scored:
     record, snapshot = watch.record, watch.snapshot
     assert record is not None
     assert snapshot is not None
-    active = await _active(bootstrap_servers, topics, partitions)
+    active = await _active(bootstrap_servers, topics)
     earlier = await _snapshot_before(bootstrap_servers, TopicPartition(topics.scores, record.partition), record)
     after = priced(snapshot, active, snapshot["at"])
     before = None if earlier is None else priced(earlier, active, snapshot["at"])
@@ -236,8 +236,8 @@ async def _result(bootstrap_servers: str, topics: Topics, partitions: int, watch
     )
 
 
-async def _active(bootstrap_servers: str, topics: Topics, partitions: int) -> ActiveModel:
-    found: tuple[ModelActivated, int] | None = await repeated_model(bootstrap_servers, topics, partitions)
+async def _active(bootstrap_servers: str, topics: Topics) -> ActiveModel:
+    found: tuple[ModelActivated, int] | None = await repeated_model(bootstrap_servers, topics)
     if found is None:
         raise NotScoredError("the scores topic names no model yet: is partition 0 folded? See: leadstream model active")
     return active_of(found[0])

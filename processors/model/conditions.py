@@ -22,8 +22,8 @@ Decider = Callable[[Act], Verdict]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ActCondition:
-    """An `ActTest` that can be asked in two steps: `decide` looks at type and URL alone, so that its verdict holds for
-    every act that shares them.
+    """An `ActTest` that can be asked in two steps: `decide` looks at type, URL and which other fields are there, so
+    that its verdict holds for every act that shares these.
     """
 
     decide: Decider
@@ -53,7 +53,10 @@ def _decider(name: str, value: Any) -> Decider:
     if name == "all":
         return _decide_joint([_decide_all(inner) for inner in value], all_of, settles=False)
     test = _field_test(name, value)
-    return test if name in PAGE_FIELDS else lambda _act: test
+    if name in PAGE_FIELDS:
+        return test
+    record = record_field(name)
+    return lambda act: test if cast("Mapping[str, Any]", act.event).get(record) is not None else False
 
 
 def _decide_joint(parts: Sequence[Decider], join: Callable[[list[ActTest]], ActTest], *, settles: bool) -> Decider:

@@ -52,7 +52,8 @@ def show(context: click.Context, id_: str, at_text: str | None, as_json: bool) -
     \b
     leadstream lead show c_81f2
     """
-    found, history = run(_show(settings_of(context), id_, at_text), settings_of(context))
+    settings = settings_of(context)
+    found, history = run(_show(settings, id_, at_text), settings)
     if as_json:
         moves = [
             {name: told[name] for name in ("id", "at", "from_stage", "to_stage", "cause", "score")} for told in history
@@ -76,7 +77,8 @@ def why(context: click.Context, id_: str, at_text: str | None, as_json: bool) ->
     leadstream lead why ada@bigbank.example
     leadstream lead why ada@bigbank.example --at 2026-03-19T22:00
     """
-    found, _ = run(_show(settings_of(context), id_, at_text), settings_of(context))
+    settings = settings_of(context)
+    found, _ = run(_show(settings, id_, at_text), settings)
     if as_json:
         print_json({**lead_data(found), **receipt_data(found.price)})
     else:

@@ -2,13 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import click
 
 from processors.model import Checked, ScoringModel
 from processors.model.editor_schema import json_schema
-from processors.run_model_tests import Failure, run_model_tests
+from processors.run_model_tests import run_model_tests
 from schemas.records import TrackedEvent
 from sources.completion import Completion
 from sources.event_file import read_json_lines
@@ -36,49 +36,64 @@ def _checked(file: str) -> Checked:
     return checked
 
 
-def _tell_tests(scoring: ScoringModel, only: str) -> None:
+def _run_tests(scoring: ScoringModel, only: str) -> dict[str, Any]:
     ran, failures = run_model_tests(scoring, only)
-    for failure in failures:
-        click.echo(f"FAIL {failure}")
-    click.echo(f"{ran - len(_failed(failures))} of {ran} tests passed")
-    if failures:
+    failed = {failure.line for failure in failures}
+    return {"ran": ran, "passed": ran - len(failed), "failures": [str(failure) for failure in failures]}
+
+
+def _tell(found: dict[str, Any], headline: str, *, as_json: bool) -> None:
+    tests = found["tests"]
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+    else:
+        lines = [headline, *(f"FAIL {failure}" for failure in tests["failures"])]
+        click.echo("\n".join(line for line in lines if line))
+        click.echo(f"{tests['passed']} of {tests['ran']} tests passed")
+    if tests["failures"]:
         raise click.exceptions.Exit(FINDING)
-
-
-def _failed(failures: list[Failure]) -> set[int]:
-    return {failure.line for failure in failures}
 
 
 @model.command
 @click.argument("file")
-def check(file: str) -> None:
+@click.option("--json", "as_json", is_flag=True)
+def check(file: str, as_json: bool) -> None:
     """Is it right? Tells every problem at once, with line, column and the nearest key, and runs its tests.
 
     \b
     leadstream model check model.yaml
     """
-    scoring = _checked(file).model
-    counts = [
-        (len(scoring.rules), "rules"),
-        (len(scoring.dimensions), "dimensions"),
-        (len(scoring.fit), "fit blocks"),
-        (len(scoring.stages), "stages"),
-        (len(scoring.alerts.routes), "alert routes"),
-    ]
-    click.echo(f"{Path(file).name}: {scoring.name}@{scoring.version}, {', '.join(f'{n} {what}' for n, what in counts)}")
-    _tell_tests(scoring, "")
+    checked = _checked(file)
+    scoring = checked.model
+    counts = {
+        "rules": len(scoring.rules),
+        "dimensions": len(scoring.dimensions),
+        "fit blocks": len(scoring.fit),
+        "stages": len(scoring.stages),
+        "alert routes": len(scoring.alerts.routes),
+    }
+    found = {
+        "name": scoring.name,
+        "version": scoring.version,
+        "counts": counts,
+        "warnings": [str(warning) for warning in checked.warnings],
+        "tests": _run_tests(scoring, ""),
+    }
+    told = ", ".join(f"{count} {what if count != 1 else what.removesuffix('s')}" for what, count in counts.items())
+    _tell(found, f"{Path(file).name}: {scoring.name}@{scoring.version}, {told}", as_json=as_json)
 
 
 @model.command
 @click.argument("file")
 @click.option("-k", "only", default="", metavar="NAME", help="Only tests whose name contains this.")
-def test(file: str, only: str) -> None:
+@click.option("--json", "as_json", is_flag=True)
+def test(file: str, only: str, as_json: bool) -> None:
     """Run the tests in the file.
 
     \b
     leadstream model test model.yaml -k webinar
     """
-    _tell_tests(_checked(file).model, only)
+    _tell({"tests": _run_tests(_checked(file).model, only)}, "", as_json=as_json)
 
 
 @model.command

@@ -1,5 +1,6 @@
-"""CPU microseconds per event of the fold alone: `python -m tests.bench.fold`."""
+"""CPU microseconds per event of the fold alone, without broker and engine."""
 
+import asyncio
 import gc
 import time
 
@@ -8,12 +9,13 @@ from processors.model_log import model_activated
 from processors.models import load_shipped
 from schemas.codec import HEADER_BYTES, encode
 from schemas.keys import CONTROL_KEY
+from tests.bench.setup import show
 from tests.bench.traffic import START_MS, BenchRecord, records
 
 EVENTS, LEADS, DAYS, BATCH = 60_000, 10_000, 30.0, 2_000
 
 
-def main() -> None:
+async def run() -> None:
     log = records(EVENTS, LEADS, DAYS)
     fold = PartitionFold("events", 0, 1)
     model = encode("ModelActivated", model_activated(load_shipped("reference"), 1))
@@ -21,19 +23,22 @@ def main() -> None:
     active = fold.models.newest
     assert active is not None
     decode_us = _timed(lambda: [active.project(r.value, HEADER_BYTES) for r in log])
-    gc.freeze()
     gc.set_threshold(200_000, 20, 100)  # as the worker sets it
     fold_us = _timed(lambda: [fold.fold(log[i : i + BATCH]) for i in range(0, EVENTS, BATCH)])
     leads = len(fold.rows)
     snapshot_us = _timed(fold.take_snapshots) * EVENTS / leads
     pack_us = _timed(lambda: fold.take_checkpoint(EVENTS)) * EVENTS / leads
     sizes = sorted(len(fold.rows.packed(key) or b"") for key in fold.rows.all_keys())
-    print(f"decode        {decode_us:6.2f} us per event")
-    print(f"fold          {fold_us:6.2f} us per event, decode, price, stage and packing included")
-    print(f"snapshot      {snapshot_us:6.2f} us per lead")
-    print(f"pack          {pack_us:6.2f} us per lead")
-    print(f"rows          {leads} leads, median {sizes[leads // 2]} bytes, largest {sizes[-1]}")
-    print(f"outcomes      {dict(fold.outcomes)}")
+    show(
+        f"Fold of {EVENTS:,} events of {leads:,} leads over {DAYS:g} days, CPU us",
+        {
+            "decode": f"{decode_us:6.1f} per event",
+            "fold": f"{fold_us:6.1f} per event, with decode, prices, stages and transitions",
+            "snapshot": f"{snapshot_us:6.1f} per lead",
+            "pack": f"{pack_us:6.1f} per lead",
+            "rows": f"median {sizes[leads // 2]:,} bytes, largest {sizes[-1]:,}",
+        },
+    )
 
 
 def _timed(run: object) -> float:
@@ -43,4 +48,4 @@ def _timed(run: object) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(run())

@@ -50,15 +50,15 @@ def acts(random_: random.Random) -> dict[str, object]:
     return fields
 
 
-def records(count: int, leads: int, days: float, seed: int = 7) -> list[BenchRecord]:
-    """`count` records over `days`, in time order; lead i is about 1/(i+10) as busy as the first."""
+def records(count: int, leads: int, days: float, seed: int = 7, start_ms: int = START_MS) -> list[BenchRecord]:
+    """`count` records over `days` from `start_ms`, in time order; lead i is about 1/(i+10) as busy as the first."""
     random_ = random.Random(seed)
     weights = [1 / (i + 10) for i in range(leads)]
     keys = random_.choices([b"1anon-%d" % i for i in range(leads)], weights, k=count)
     step_ms = days * 86_400_000 / count
     found = []
     for offset, key in enumerate(keys):
-        at = START_MS + int(offset * step_ms)
+        at = start_ms + int(offset * step_ms)
         event = event_from_fields(acts(random_), at)
         event["event_id"] = f"{random_.getrandbits(64):016x}"
         if event["type"] == "identify":

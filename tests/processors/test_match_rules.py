@@ -197,4 +197,4 @@ def test_what_is_kept_is_bounded() -> None:
         one.match(event(event="page_view", url=f"/x{number}"), NOON)
     one.match(event(event="page_view", url="/x" + "y" * 600), NOON)
     assert len(one._plans) == 8192
-    assert max(len(url or "") for _, url in one._plans) < 600
+    assert max(len(url or "") for _, url, _ in one._plans) < 600

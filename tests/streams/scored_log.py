@@ -118,7 +118,7 @@ class ScoredLog:
                 records = [record for record in records if record.offset < stop[number]]
             for first in range(0, len(records), BATCH):
                 batch = records[first : first + BATCH]
-                await self.send([*fold.fold(batch), *fold.take_snapshots()])
+                await self.send([*fold.fold(batch), *fold.take_snapshots()], number)
                 await self.checkpoint(number, batch[-1].offset + 1)
 
     async def checkpoint(self, number: int, next_offset: int, *, part: bool = True) -> None:
@@ -128,7 +128,8 @@ class ScoredLog:
             await self.write_row(number, key, value)
         self._folded_to[number] = next_offset
 
-    async def send(self, sent: Iterable[Sent]) -> None:
+    async def send(self, sent: Iterable[Sent], number: int | None = None) -> None:
+        """As `ScoringState` does: to the number of the partition that says it; without one, to that of the lead."""
         topic_of = {
             "StageTransition": self.topics.transitions,
             "DeadLetter": self.topics.dead_letters,
@@ -136,8 +137,8 @@ class ScoredLog:
             "ModelActivated": self.topics.scores,
         }
         for one in sent:
-            number = partition_of(one.key, self.partitions)
-            await self.producer.send_and_wait(topic_of[one.kind], one.value, key=one.key, partition=number)
+            home = partition_of(one.key, self.partitions) if number is None else number
+            await self.producer.send_and_wait(topic_of[one.kind], one.value, key=one.key, partition=home)
 
     async def write_row(self, number: int, key: bytes, value: bytes | None) -> None:
         await self.producer.send_and_wait(self.topics.rows, value, key=key, partition=number)

@@ -219,9 +219,9 @@ async def test_a_transition_that_was_never_sent_is_missing(broker: Broker, prefi
         send = log.send
         withheld: list[Sent] = []
 
-        async def send_all_but_one(sent: list[Sent]) -> None:
+        async def send_all_but_one(sent: list[Sent], number: int | None = None) -> None:
             withheld.extend([one for one in sent if one.kind == "StageTransition"][: 1 - len(withheld)])
-            await send([one for one in sent if one not in withheld])
+            await send([one for one in sent if one not in withheld], number)
 
         log.send = send_all_but_one  # type: ignore[method-assign,assignment]  # a worker that forgets
         await log.work()
