@@ -79,7 +79,9 @@ def _run(run: Demo, view: View, *, as_json: bool) -> DemoReport:
     except asyncio.CancelledError as error:
         raise click.Abort from error
     except (StartError, PartEndedError, OSError, KafkaError) as error:
-        raise CommandError(str(error), code=UNREACHABLE) from error
+        raise CommandError(
+            str(error) or type(error).__name__, "Start again: leadstream demo", code=UNREACHABLE
+        ) from error
 
 
 @contextlib.contextmanager

@@ -13,6 +13,8 @@ import pytest
 
 from tests.eventually import eventually
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[2]
 START_SECONDS, END_SECONDS = 60.0, 120.0
 

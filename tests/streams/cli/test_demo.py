@@ -47,5 +47,8 @@ def test_a_part_that_does_not_start_is_told_with_its_last_line(monkeypatch: pyte
 
     monkeypatch.setattr(Demo, "run", run)
     ended = CliRunner().invoke(cli, ["demo", "--port", "0"], standalone_mode=False)
-    assert str(ended.exception) == "worker-1 ended at its start with exit code 3: cannot reach a broker"
+    assert str(ended.exception).splitlines() == [
+        "worker-1 ended at its start with exit code 3: cannot reach a broker",
+        "  Start again: leadstream demo",
+    ]
     assert getattr(ended.exception, "code", None) == 3
