@@ -15,7 +15,7 @@ from tests.bench.catch_up import Cost
 from tests.bench.setup import KINDS, PARTITIONS, append, child, make_topics, running_broker, settings_for, show
 from tests.bench.traffic import BenchRecord, records
 
-EVENTS, STOCK_EVENTS, LEADS, DAYS = 100_000, 10_000, 10_000, 30.0
+EVENTS, STOCK_EVENTS, SPLIT_EVENTS, LEADS, DAYS = 100_000, 10_000, 40_000, 10_000, 30.0
 
 
 async def run() -> None:
@@ -33,7 +33,7 @@ async def _compare(kind: str, servers: str, log: list[BenchRecord]) -> None:
     stock = await _stock(settings, send_scores=True)
     async with child(catch_up.work, settings, events) as worker:
         ours: Cost = await worker.answer()
-    split = await _split(servers, kind, log, events)
+    split = await _split(servers, kind, log[:SPLIT_EVENTS])
     stock_again = settings_for(servers, "quiet.", kind, played=True)
     await append(servers, (await make_topics(servers, "quiet.", played=True)).events, log[: 2 * STOCK_EVENTS])
     quiet = await _stock(stock_again, send_scores=False)
@@ -59,12 +59,12 @@ async def _stock(settings: Settings, *, send_scores: bool) -> Cost:
             return cost
 
 
-async def _split(servers: str, kind: str, log: list[BenchRecord], events: int) -> dict[str, float]:
+async def _split(servers: str, kind: str, log: list[BenchRecord]) -> dict[str, float]:
     """CPU us per event of each part, from a run of its own: transport is what the timed parts leave of the process."""
     settings = settings_for(servers, "split.", kind, played=True)
     topics = await make_topics(servers, "split.", played=True)
     await append(servers, topics.events, log)
-    async with child(catch_up.work_split, settings, events) as worker:
+    async with child(catch_up.work_split, settings, len(log) + 2 * PARTITIONS) as worker:
         cost, parts = await worker.answer()
     # Decoding is done twice in this run: once for its timer.
     rest = cost.cpu_seconds - sum(parts.values()) - parts["decode"]
