@@ -53,7 +53,7 @@ def _long(number: int) -> bytes:
 
 
 def _text(value: str) -> bytes:
-    data = value.encode()
+    data = str.encode(value)  # a TypeError for anything but text
     return _long(len(data)) + data
 
 

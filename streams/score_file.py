@@ -41,6 +41,7 @@ class Scored:
 
     now: int
     lines: int = 0
+    records: int = 0
     later: int = 0
     problems: list[tuple[int, Problem]] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -61,7 +62,9 @@ def score_file(path: Path, model: str, at: int | None, progress: Callable[[int],
             progress(number)
         if isinstance(read, Problem):
             scored.problems.append((number, read))
-        elif at is not None and read.timestamp_ms > at:
+            continue
+        scored.records += 1
+        if at is not None and read.timestamp_ms > at:
             scored.later += 1
         else:
             _take(play, read)

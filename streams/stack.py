@@ -47,6 +47,11 @@ class Stack:
         return f"http://{self.settings.collector.host}:{self.settings.collector.port}"
 
     @property
+    def variables(self) -> str:
+        """What a shell has to be told so that `leadstream` commands find this stack."""
+        return f"export KAFKA_BOOTSTRAP_SERVERS={self.settings.kafka.bootstrap_servers} REDIS_URL={self.settings.redis.url}"
+
+    @property
     def clock(self) -> Clock:
         return clock_of(self.settings)
 

@@ -37,9 +37,9 @@ class WatchedModel:
         """None while no model is known."""
         return None if self._active is None else self._active.model
 
-    def explain(self, event: TrackedEvent) -> Sequence[Mapping[str, Any]]:
-        """The receipt of one act by itself; empty while no model is known."""
-        return [] if self._active is None else list(explain_event(self._active.model, event)["receipt"])
+    def explain(self, event: TrackedEvent) -> Sequence[Mapping[str, Any]] | None:
+        """The receipt of one act by itself; None while no model is known."""
+        return None if self._active is None else list(explain_event(self._active.model, event)["receipt"])
 
     async def leads_now(self, keys: Sequence[str]) -> dict[str, LeadNow]:
         """Those of the keys that were scored already."""

@@ -11,7 +11,7 @@ from sources.http.requests import Refused
 from sources.outcomes import Accepted, Outcome, Rejected
 
 # Which rules an event fits, as JSON objects. Handed in by `streams`, which knows the model.
-Explain = Callable[[TrackedEvent], Sequence[Mapping[str, Any]]]
+Explain = Callable[[TrackedEvent], Sequence[Mapping[str, Any]] | None]
 RETRY_AFTER_SECONDS: Final = 2
 MAX_NAMED_PROBLEMS: Final = 20  # of one batch; all of them are in the dead letters
 
@@ -37,8 +37,8 @@ def events_answer(outcomes: Sequence[Outcome], explain: Explain | None, *, expla
     ]
     accepted = sum(isinstance(outcome, Accepted) for outcome in outcomes)
     body: dict[str, Any] = {"accepted": accepted, "rejected": len(outcomes) - accepted, "items": items}
-    if explained and explain is None:
-        body["explain"] = "not available: this collector was started without a model"
+    if explained and (explain is None or any("rules" not in item for item in items if item["status"] == "accepted")):
+        body["explain"] = "not available: no model is known here yet"
     return answer(body, status=200 if accepted else 400)
 
 
@@ -49,8 +49,9 @@ def _accepted(index: int, outcome: Accepted, explain: Explain | None, *, explain
         item["cut"] = outcome.cut
     if any(event["flags"].values()):
         item["flags"] = [name for name, on in event["flags"].items() if on]
-    if explained and explain is not None:
-        item["rules"] = [dict(rule) for rule in explain(event)]
+    rules = explain(event) if explained and explain is not None else None
+    if rules is not None:
+        item["rules"] = [dict(rule) for rule in rules]
     return item
 
 

@@ -16,7 +16,10 @@ from sources.played import Problem
 from streams.cli.exits import FINDING, WRONG_INPUT, CommandError
 from streams.cli.model_activation import activate, active
 from streams.cli.model_files import check_model_text, read_model_file
+from streams.clock import SystemClock
 from streams.explain import explain_event
+
+_TIMES = frozenset({"occurred_at", "received_at", "timestamp", "receivedAt"})
 
 
 @click.group
@@ -122,7 +125,11 @@ def explain(file: str, event: Path, as_json: bool) -> None:
 def _one_event(path: Path) -> TrackedEvent:
     """The event in a JSON file, however it is laid out."""
     try:
-        line = json.dumps(json.loads(path.read_bytes())).encode()
+        event = json.loads(path.read_bytes())
+        if isinstance(event, dict) and not _TIMES & event.keys():  # an act without a time happens now
+            own = bool({"event_id", "anonymous_id", "user_id"} & event.keys())
+            event["occurred_at" if own else "timestamp"] = SystemClock().now_ms()
+        line = json.dumps(event).encode()
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror or error}", code=WRONG_INPUT) from error
     except (ValueError, RecursionError) as error:

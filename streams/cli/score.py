@@ -53,11 +53,13 @@ def _score(file: Path, model: str, at: int | None) -> Scored:
 
 
 def _tell_problems(file: Path, scored: Scored) -> None:
+    if not scored.records and not scored.problems:
+        raise CommandError(f"{file} holds no record", "Give an access log, or JSON lines of events.", code=WRONG_INPUT)
     if not scored.problems:
         return
     line, problem = scored.problems[0]
     first = f"{file.name}:{line}: {problem.reason}: {problem.detail}"
-    if len(scored.problems) >= scored.lines:
+    if not scored.records:
         raise CommandError(
             f"no line of {file} could be read; the first: {first}",
             "Give a Combined Log Format access log, or JSON lines of Segment calls or of leadstream events.",

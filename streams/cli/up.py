@@ -165,10 +165,11 @@ def _tell_ready(stack: Stack, model: ScoringModel, console: Console) -> None:
     key = write_key(stack.settings)
     lines = [
         ("", ""),
-        ("Open", f"{stack.url}/    the last requests and what each scored"),
+        ("Open", f"{stack.url}/    the last requests and what each scores by itself"),
         ("Paste before </head>", script_tag(stack.url, key)),
         ("Or send an event", page_view_line(stack.url, key, model)),
         ("And for an alert", demo_request_line(stack.url, key)),
+        ("In another terminal", f"{stack.variables}; then: leadstream lead list"),
         ("", ""),
     ]
     for title, said in lines:

@@ -198,7 +198,7 @@ async def test_explain_names_the_rules_that_fitted() -> None:
         assert "rules" not in body["items"][0]
     async with running_collector() as running:
         _, body, _ = await post(running, "/v1/events?explain=1", OWN)
-        assert "without a model" in body["explain"]
+        assert "no model is known" in body["explain"]
 
 
 async def test_without_the_brokers_acknowledgement_there_is_no_2xx_and_no_observer_hears_of_it() -> None:

@@ -49,6 +49,18 @@ def test_explain_says_what_one_act_scores(file: Path, tmp_path: Path) -> None:
     assert "+15.0  Viewed pricing" in run("explain", str(file), str(tmp_path / "event.json")).output
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        '{"type": "page_view", "anonymous_id": "me", "url": "https://www.acme.example/pricing"}',
+        '{"type": "page", "anonymousId": "me", "properties": {"url": "https://www.acme.example/pricing"}}',
+    ],
+)
+def test_an_act_without_a_time_happens_now(file: Path, tmp_path: Path, event: str) -> None:
+    (tmp_path / "event.json").write_text(event)
+    assert json.loads(run("explain", str(file), str(tmp_path / "event.json"), "--json").output)["score"] == 15.0
+
+
 def test_explain_says_why_an_act_scores_nothing(file: Path, tmp_path: Path) -> None:
     (tmp_path / "event.json").write_text(CALL.replace("www.acme.example", "elsewhere.example"))
     assert "its host is not one of site.hosts" in run("explain", str(file), str(tmp_path / "event.json")).output

@@ -101,11 +101,13 @@ def test_lines_that_cannot_be_read_are_counted_and_the_first_is_shown(log: str) 
 
 
 def test_wrong_input_ends_with_2_and_one_line_that_helps(tmp_path: Path, log: str) -> None:
-    (tmp_path / "bad").write_text("garbage\n")
+    (tmp_path / "bad").write_text("garbage\n\n")
+    (tmp_path / "empty").write_text("\n\n")
     (tmp_path / "model.yaml").write_text("leadstream: 1\nname: x\nruls: []\n")
     for arguments, told in [
         ([str(tmp_path / "none")], "No such file"),
         ([str(tmp_path / "bad")], "no line of"),
+        ([str(tmp_path / "empty")], "holds no record"),
         ([log, "--model", str(tmp_path / "model.yaml")], 'model.yaml:3:1: ruls: unknown key. Did you mean "rules"?'),
         ([log, "--at", "tomorrow"], "is no time"),
     ]:
