@@ -200,7 +200,7 @@ class _Reader:
         for name, path in _variables():
             for variable, from_file in ((name, False), (f"{name}_FILE", True)):
                 text = self._environment.get(variable)
-                if text is not None:
+                if text:  # an empty variable, as compose files make them, says nothing
                     text = self._read_file(text, (variable,)) if from_file else text
                     _put(values, path, self._value_of(variable, path, text))
 

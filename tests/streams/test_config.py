@@ -99,6 +99,11 @@ def test_what_is_wrong_is_told_with_line_and_nearest_key(tmp_path: Path, text: s
         assert expected in problem
 
 
+def test_an_empty_variable_says_nothing(file: Path) -> None:
+    settings = load_settings(str(file), {"KAFKA_BOOTSTRAP_SERVERS": "", "LEADSTREAM_COLLECTOR_PORT": ""})
+    assert (settings.kafka.bootstrap_servers, settings.collector.port) == ("kafka:9092", 8080)
+
+
 def test_a_file_that_is_asked_for_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read"):
         load_settings(str(tmp_path / "none.toml"), {})

@@ -113,3 +113,9 @@ def test_the_process_ends_with_the_code_and_its_errors_on_stderr(arguments: list
 def test_json_escapes_what_a_terminal_would_obey() -> None:
     assert escaped("a\x1b[2J\x9b1m\u202eb\u2028c 世界") == "a\\x1b[2J\\x9b1m\\u202eb\\u2028c 世界"
     assert json.dumps("\x1b\x9b") == '"\\u001b\\u009b"'
+
+
+async def test_a_misspelt_command_names_the_nearest() -> None:
+    answer = await run("verfy")
+    assert answer.code == 2
+    assert "Did you mean 'verify'?" in answer.err
