@@ -1,8 +1,9 @@
 """Records that could not be used: kept whole, with the reason."""
 
-from typing import Literal, Protocol
+from typing import Literal
 
 from schemas.codec import encode
+from schemas.records import LogRecord
 
 Reason = Literal[
     "empty",  # no value
@@ -25,22 +26,7 @@ class Refused(Exception):  # noqa: N818 - an outcome of a record, not a failure 
         self.detail = detail
 
 
-class Record(Protocol):
-    """A record of the events topic."""
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int:
-        """Milliseconds UTC: the time of the fold."""
-
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-
-
-def dead_letter(record: Record, topic: str, partition: int, reason: str, detail: str) -> bytes:
+def dead_letter(record: LogRecord, topic: str, partition: int, reason: str, detail: str) -> bytes:
     """The encoded dead letter; its id is where the record stands, so a repeat is the same letter."""
     return encode(
         "DeadLetter",

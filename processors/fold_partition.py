@@ -11,7 +11,7 @@ from typing import cast
 
 from processors.active_model import ActiveModel
 from processors.advance import advance
-from processors.dead_letters import Record, Refused, dead_letter
+from processors.dead_letters import Refused, dead_letter
 from processors.expiry import earliest_expiry, expires_at
 from processors.fold_lead import CHANGED, Outcome, fold_record, new_row
 from processors.model_log import FOLD_VERSION, ModelLog, ModelRecordError
@@ -23,7 +23,7 @@ from processors.units import evict
 from processors.wakeups import WakeUps
 from schemas.codec import Kind, UndecodableError, decode, encode, kind_of
 from schemas.keys import CONTROL_KEY, is_lead_key, partition_of
-from schemas.records import ModelActivated
+from schemas.records import LogRecord, ModelActivated
 from schemas.rows import NEVER_MS, ModelEntry, PartRow, Row, UnreadableRowError, Version, pack_part, unpack_part
 
 PART_KEY = b"00part"
@@ -72,7 +72,7 @@ class PartitionFold:
 
     # --- the log ---
 
-    def fold(self, records: Sequence[Record]) -> list[Sent]:
+    def fold(self, records: Sequence[LogRecord]) -> list[Sent]:
         """Fold records in offset order; what leaves at once: transitions, dead letters, models for readers."""
         for record in records:
             try:
@@ -85,7 +85,7 @@ class PartitionFold:
         sent, self._sent = self._sent, []
         return sent
 
-    def _fold(self, record: Record) -> str:
+    def _fold(self, record: LogRecord) -> str:
         value, version = record.value, (self.epoch, record.offset)
         try:
             kind = kind_of(value or b"")
@@ -104,7 +104,7 @@ class PartitionFold:
         except UndecodableError as error:
             raise Refused(error.reason, error.detail) from error  # type: ignore[arg-type]  # its reasons are some of ours
 
-    def _fold_lead(self, kind: Kind, record: Record, version: Version) -> str:
+    def _fold_lead(self, kind: Kind, record: LogRecord, version: Version) -> str:
         key = record.key
         if key is None or not is_lead_key(key):
             raise Refused("bad_key", f"{key!r} is not the key of a lead")
@@ -127,7 +127,7 @@ class PartitionFold:
             self.rows.packed(key)  # so that the next failure has nothing to fold again
             raise Refused("fold_error", f"{type(error).__name__}: {error}") from error
 
-    def _change_row(self, kind: Kind, record: Record, version: Version) -> Outcome:
+    def _change_row(self, kind: Kind, record: LogRecord, version: Version) -> Outcome:
         key = record.key or b""
         active = self.models.in_force(version)
         if active is None:
@@ -153,7 +153,7 @@ class PartitionFold:
         self._changed[cause.key] = None
         self._sent += sent
 
-    def _tick(self, record: Record, version: Version) -> str:
+    def _tick(self, record: LogRecord, version: Version) -> str:
         active = self.models.in_force(version)
         ahead = []
         for key in self._wakeups.pop_due(record.timestamp):
@@ -168,7 +168,7 @@ class PartitionFold:
             self._wakeups.look_at(key, wake_at)
         return "tick"
 
-    def _fire(self, key: bytes, record: Record, version: Version, active: ActiveModel) -> None:
+    def _fire(self, key: bytes, record: LogRecord, version: Version, active: ActiveModel) -> None:
         opened = self.rows.copy(key)
         if opened is None:
             return
@@ -189,7 +189,7 @@ class PartitionFold:
         else:
             self._wakeups.look_at(key, max(wake_at, now + 1))
 
-    def _activate(self, record: Record, version: Version) -> str:
+    def _activate(self, record: LogRecord, version: Version) -> str:
         value = record.value or b""
         activated = cast("ModelActivated", decode(value)[1])
         if activated["fold_version"] > FOLD_VERSION:

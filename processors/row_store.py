@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from processors.dead_letters import Record
+from schemas.records import LogRecord
 from schemas.rows import Header, Row, Version, pack_row, read_header, stage_of, unpack_row
 
 MAX_OPEN_ROWS = 8192
@@ -28,7 +28,7 @@ class OpenRow:
     version: Version
     wake_at: int
     model_stamp: int
-    folded: list[tuple[Record, Version]] = field(default_factory=list)
+    folded: list[tuple[LogRecord, Version]] = field(default_factory=list)
 
 
 class RowStore:
@@ -96,7 +96,7 @@ class RowStore:
         self._dirty.add(key)
         self._gone.add(key)
 
-    def revert(self, key: bytes) -> list[tuple[Record, Version]]:
+    def revert(self, key: bytes) -> list[tuple[LogRecord, Version]]:
         """Drop a half-changed row; returns what has to be folded again on top of its packed bytes."""
         opened = self._open.pop(key, None)
         if opened is None or not opened.folded:

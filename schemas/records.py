@@ -4,7 +4,7 @@ They are plain dictionaries: what fastavro and the projecting decoder return wit
 milliseconds since 1970 in UTC and end in `_at`, durations end in their unit.
 """
 
-from typing import NotRequired, TypedDict
+from typing import NotRequired, Protocol, TypedDict
 
 Scalar = None | bool | int | float | str | list[str]
 Text = str | list[str]
@@ -236,3 +236,18 @@ class DeadLetter(TypedDict):
     key: bytes | None
     value: bytes | None
     context: dict[str, str]
+
+
+class LogRecord(Protocol):
+    """A record of the events topic as it stands in the log, as aiokafka gives it."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int:
+        """Milliseconds UTC: the time of the fold."""
+
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...

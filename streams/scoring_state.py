@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from processors.fold_partition import PartitionFold, Sent
 from schemas.codec import Kind, UndecodableError
 from schemas.metrics import Metrics
+from schemas.records import LogRecord
 from schemas.rows import UnreadableRowError
-from streams.engine.state import CorruptRowError, LogRecord, Output
+from streams.engine.state import CorruptRowError, Output
 
 
 class ScoringState:

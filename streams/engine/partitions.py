@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from schemas.metrics import Metrics
-from streams.engine.state import LogRecord, Output, PartitionState
+from schemas.records import LogRecord
+from streams.engine.state import Output, PartitionState
 
 logger = logging.getLogger(__name__)
 

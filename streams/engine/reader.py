@@ -10,9 +10,9 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from schemas.records import LogRecord
 from streams.engine.recovery import LogBounds, RecoveryError
 from streams.engine.settings import EngineSettings
-from streams.engine.state import LogRecord
 
 
 class LogReader:

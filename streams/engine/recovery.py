@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from schemas.metrics import Metrics
+from schemas.records import LogRecord
 from streams.engine.partitions import Partition
-from streams.engine.state import CorruptRowError, LogRecord, PartitionState
+from streams.engine.state import CorruptRowError, PartitionState
 
 
 class RecoveryError(Exception):

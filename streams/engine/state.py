@@ -9,20 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-
-class LogRecord(Protocol):
-    """A record of the events topic, as aiokafka gives it."""
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int:
-        """Milliseconds UTC: the time of the fold."""
-
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
+from schemas.records import LogRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,14 +255,15 @@ async def test_a_transition_with_another_score_is_found_with_both(broker: Broker
         await log.traffic([ADA])
         send = log.send
 
-        async def send_changed(sent: list[Sent]) -> None:
+        async def send_changed(sent: list[Sent], number: int | None = None) -> None:
             await send(
                 [
                     Sent(one.kind, one.key, encode("StageTransition", decode(one.value or b"")[1] | {"score": 999.0}))
                     if one.kind == "StageTransition"
                     else one
                     for one in sent
-                ]
+                ],
+                number,
             )
 
         log.send = send_changed  # type: ignore[method-assign,assignment]  # a worker that lies

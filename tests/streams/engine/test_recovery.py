@@ -2,8 +2,8 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from schemas.records import LogRecord
 from streams.engine.recovery import LogBounds, Recovery, RecoveryError, start_offset
-from streams.engine.state import LogRecord
 from tests.streams.engine.doubles import CountingMetrics, Record
 from tests.streams.engine.toy import OFFSET, PART, ROW, ToyState
 

@@ -5,7 +5,8 @@ import time
 from collections.abc import Sequence
 
 from schemas.keys import CONTROL_KEY
-from streams.engine.state import CorruptRowError, LogRecord, Output
+from schemas.records import LogRecord
+from streams.engine.state import CorruptRowError, Output
 
 PART = b"00part"
 ROW = struct.Struct("<qq")  # count, offset of the last counted record
