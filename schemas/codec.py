@@ -73,7 +73,7 @@ def encode(kind: Kind, record: Mapping[str, Any]) -> bytes:
     """The record as single-object Avro.
 
     Raises:
-        ValueError, TypeError, ...: the record does not fit the contract (a bug of the caller).
+        ValueError, TypeError: the record does not fit the contract (a bug of the caller).
     """
     generated = _ENCODERS.get(kind)
     if generated is not None:

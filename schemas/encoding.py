@@ -7,6 +7,7 @@ https://avro.apache.org/docs/1.12.0/specification/#binary-encoding
 
 from collections.abc import Callable, Mapping, Sequence
 from struct import Struct
+from struct import error as StructError  # noqa: N812 - a class, named like one
 from typing import Any
 
 from schemas.projection import UnsupportedSchemaError
@@ -19,8 +20,8 @@ _ONE_BYTE = [bytes([number << 1]) for number in range(64)]  # of 0 to 63, as mos
 def compile_encoder(schema: Mapping[str, Any]) -> Encoder:
     """A function `(prefix, record) -> prefix + Avro body`.
 
-    The function raises KeyError, TypeError, ValueError, AttributeError or struct.error for a record that does not fit
-    the schema; of a union it takes the first branch that fits the value.
+    The function raises TypeError or ValueError for a record that does not fit the schema; of a union it takes the first
+    branch that fits the value.
 
     Raises:
         UnsupportedSchemaError: for types other than null, boolean, int, long, double, string, array, map, record and
@@ -29,9 +30,17 @@ def compile_encoder(schema: Mapping[str, Any]) -> Encoder:
     writer = _Writer()
     writer.line(0, "def encode(prefix, r):")
     writer.line(1, "out = bytearray(prefix)")
-    writer.value(1, schema, "r")
+    writer.line(1, "try:")
+    writer.value(2, schema, "r")
+    writer.line(1, "except (AttributeError, KeyError, StructError) as error:")
+    writer.line(2, "raise TypeError(f'{type(error).__name__}: {error}') from error")
     writer.line(1, "return bytes(out)")
-    namespace: dict[str, Any] = {"long": _long, "text": _text, "double": Struct("<d").pack}
+    namespace: dict[str, Any] = {
+        "long": _long,
+        "text": _text,
+        "double": Struct("<d").pack,
+        "StructError": StructError,
+    }
     exec("\n".join(writer.lines), namespace)  # noqa: S102 - the source is made from our own schema, not from data
     encode: Encoder = namespace["encode"]
     return encode

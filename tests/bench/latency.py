@@ -28,7 +28,7 @@ from streams.config import Redis as RedisSettings
 from streams.embedded.process import LOOPBACK, Child, free_port
 from streams.embedded.store import EmbeddedStore
 from streams.stack import Stack
-from tests.bench.setup import KINDS, PARTITIONS, cpu_seconds, make_topics, running_broker, settings_for, show
+from tests.bench.setup import PARTITIONS, cpu_seconds, kinds, make_topics, running_broker, settings_for, show
 
 RATE, SECONDS, WARM_UP = 500, 8, 500
 CONNECTIONS = 32
@@ -51,7 +51,7 @@ class Seen:
 
 
 async def run() -> None:
-    for kind in KINDS:
+    for kind in kinds():
         async with _parts(kind) as (stack, children):
             await _play(stack, range(WARM_UP), 5)
             for turn, size in enumerate(SIZES):

@@ -8,10 +8,10 @@ from aiokafka import AIOKafkaProducer
 from schemas.keys import partition_of
 from tests.bench.catch_up import serve
 from tests.bench.setup import (
-    KINDS,
     PARTITIONS,
     child,
     cpu_seconds,
+    kinds,
     make_topics,
     running_broker,
     settings_for,
@@ -24,7 +24,7 @@ RATE, SECONDS, LEADS = 100, 15, 10_000
 
 async def run() -> None:
     found = {}
-    for kind in KINDS:
+    for kind in kinds():
         async with running_broker(kind) as servers:
             found[f"{kind} broker"] = f"{await _share(servers, kind) * 100:5.1f} % of a core"
     show(f"CPU of a worker at {RATE} events/s", found)

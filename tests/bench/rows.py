@@ -15,7 +15,7 @@ from processors.models import load_shipped
 from schemas.codec import encode
 from schemas.keys import CONTROL_KEY, is_lead_key
 from tests.bench.catch_up import serve
-from tests.bench.setup import PARTITIONS, append, child, make_topics, rss_mib, running_broker, settings_for, show
+from tests.bench.setup import PARTITIONS, append, child, kinds, make_topics, rss_mib, running_broker, settings_for, show
 from tests.bench.traffic import START_MS, BenchRecord, records
 
 LEADS, KINDS_OF_ROWS, ACTS, DAYS = 100_000, 500, 10, 6.0
@@ -27,9 +27,10 @@ async def run() -> None:
     sizes = sorted(map(len, rows))
     keys = [b"1visitor-%d" % number for number in range(LEADS)]
     log = [BenchRecord(0, START_MS, key, row) for key, row in zip(keys, itertools.cycle(rows), strict=False)]
-    async with running_broker("apache") as servers:
-        empty_mib, empty_seconds = await _recovered(servers, "empty.", acts, own, [])
-        full_mib, seconds = await _recovered(servers, "full.", acts, own, log)
+    kind = kinds()[0]
+    async with running_broker(kind) as servers:
+        empty_mib, empty_seconds = await _recovered(kind, servers, "empty.", acts, own=own, rows=[])
+        full_mib, seconds = await _recovered(kind, servers, "full.", acts, own=own, rows=log)
     show(
         f"Rows with {ACTS} acts in their window",
         {
@@ -55,7 +56,7 @@ def _folded(acts: list[BenchRecord]) -> tuple[list[bytes], list[BenchRecord]]:
 
 
 async def _recovered(
-    servers: str, prefix: str, acts: list[BenchRecord], own: list[BenchRecord], rows: list[BenchRecord]
+    kind: str, servers: str, prefix: str, acts: list[BenchRecord], *, own: list[BenchRecord], rows: list[BenchRecord]
 ) -> tuple[float, float]:
     """MiB of a worker with this changelog, and the seconds from its start until it was ready."""
     topics = await make_topics(servers, prefix, played=True)
@@ -64,7 +65,7 @@ async def _recovered(
         await append(servers, topics.rows, own, lambda _, number=number: number)  # type: ignore[misc]
     await append(servers, topics.rows, rows)
     started = time.monotonic()
-    async with child(serve, settings_for(servers, prefix, "apache", played=True)) as worker:
+    async with child(serve, settings_for(servers, prefix, kind, played=True)) as worker:
         await worker.answer()
         return rss_mib(worker.pid), time.monotonic() - started
 

@@ -12,15 +12,15 @@ from tempfile import TemporaryDirectory
 from streams.config import Settings
 from tests.bench import catch_up, stock_faust
 from tests.bench.catch_up import Cost
-from tests.bench.setup import KINDS, PARTITIONS, append, child, make_topics, running_broker, settings_for, show
+from tests.bench.setup import PARTITIONS, append, child, kinds, make_topics, running_broker, settings_for, show
 from tests.bench.traffic import BenchRecord, records
 
-EVENTS, STOCK_EVENTS, SPLIT_EVENTS, LEADS, DAYS = 100_000, 10_000, 40_000, 10_000, 30.0
+EVENTS, STOCK_EVENTS, SPLIT_EVENTS, LEADS, DAYS = 60_000, 8_000, 20_000, 10_000, 30.0
 
 
 async def run() -> None:
     log = records(EVENTS, LEADS, DAYS)
-    for kind in KINDS:
+    for kind in kinds():
         async with running_broker(kind) as servers:
             await _compare(kind, servers, log)
 
