@@ -15,7 +15,6 @@ from processors.units import (
     evict,
     has_room_to_come,
     pay_limited,
-    rank_of,
     rebase,
     remember_act,
     slot_of,
@@ -180,8 +179,7 @@ def _pay(row: Row, hit: Hit, cause: Cause, active: ActiveModel, kept: list[KeptH
     unit, by_value, bucket_rule = limited
     start = active.calendar.window_start_ms(at, unit)
     slot = slot_of(hit.by) if by_value else 0
-    rank = rank_of(units, at - start, rule.half_life_ms)
-    return pay_limited(row, bucket_rule, start * 256 + slot, (rank, at, cause.id8, units, weight, hit.tags))
+    return pay_limited(row, bucket_rule, start * 256 + slot, (at, cause.id8, units, weight, hit.tags))
 
 
 def _count_activity(row: Row, cause: Cause, active: ActiveModel) -> None:
@@ -191,8 +189,7 @@ def _count_activity(row: Row, cause: Cause, active: ActiveModel) -> None:
         cause.wake_at = 0  # from now on inactivity may count
     row.last_at = at if row.last_at is None else max(row.last_at, at)
     start = active.calendar.window_start_ms(at, "day")
-    rank = rank_of(1.0, at - start, DAYS.half_life_ms)
-    pay_limited(row, DAYS, start * 256, (rank, at, cause.id8, 1.0, 1.0, ()))
+    pay_limited(row, DAYS, start * 256, (at, cause.id8, 1.0, 1.0, ()))
 
 
 def _count_visit(row: Row, at: int) -> None:

@@ -7,6 +7,7 @@ of its bucket is subtracted again, so that reading a row never looks into a buck
 """
 
 from bisect import insort
+from collections.abc import Callable
 from hashlib import blake2b
 from math import exp2, inf, log2
 
@@ -57,9 +58,14 @@ def slot_of(text: str) -> int:
     return blake2b(text.encode(), digest_size=8).digest()[0]
 
 
-def rank_of(units: float, since_window_ms: int, half_life_ms: float) -> float:
-    """Orders the acts of a window by what they are worth at any one later time; units of 0 come last."""
-    return log2(units) + since_window_ms / half_life_ms if units > 0 else -inf
+def _worth(window_start: int, half_life_ms: float) -> Callable[[Entry], tuple[float, int, bytes]]:
+    """Orders the acts of a window by what they are worth at any one later time, then by time; units of 0 come last."""
+
+    def worth(entry: Entry) -> tuple[float, int, bytes]:
+        at, id8, units, _, _ = entry
+        return (log2(units) + (at - window_start) / half_life_ms if units > 0 else -inf, at, id8)
+
+    return worth
 
 
 def pay_limited(row: Row, rule: Limited, bucket_key: int, entry: Entry) -> Tally:
@@ -72,13 +78,16 @@ def pay_limited(row: Row, rule: Limited, bucket_key: int, entry: Entry) -> Tally
         bucket = buckets[bucket_key] = Bucket(row.now, [])
     bucket.touched = row.now
     entries = bucket.entries
-    insort(entries, entry)
+    if entries:
+        insort(entries, entry, key=_worth(bucket_key >> 8, rule.half_life_ms))
+    else:
+        entries.append(entry)
     row.entries += 1 + len(entry[-1])
     if len(entries) > rule.times:
         pushed_out = entries.pop(0)
         row.entries -= 1 + len(pushed_out[-1])
         if pushed_out is entry:
-            return add(row, rule.id, rule.half_life_ms, 0.0, entry[1])
+            return add(row, rule.id, rule.half_life_ms, 0.0, entry[0])
         _pay(row, rule, pushed_out, -1.0)
     while row.entries > MAX_LIMITED_ENTRIES:
         _, oldest, key = min((b.touched, rule, key) for rule, bs in row.limited.items() for key, b in bs.items())
@@ -87,7 +96,7 @@ def pay_limited(row: Row, rule: Limited, bucket_key: int, entry: Entry) -> Tally
 
 
 def _pay(row: Row, rule: Limited, entry: Entry, sign: float) -> Tally:
-    _, at, _, units, weight, tags = entry
+    at, _, units, weight, tags = entry
     for tag in tags:
         add(row, f"{rule.id}#{tag}", rule.half_life_ms, sign * weight, at)
     return add(row, rule.id, rule.half_life_ms, sign * units, at)
@@ -186,12 +195,12 @@ def adopt_half_lives(row: Row, active: ActiveModel) -> None:
         old, new = tally.half_life_ms, rule.half_life_ms
         tally.half_life_ms = new
         for bucket_key, bucket in row.limited.get(key, {}).items():
-            bucket.entries = sorted(_converted(entry, bucket_key >> 8, row.now, old, new) for entry in bucket.entries)
+            converted = [_converted(entry, row.now, old, new) for entry in bucket.entries]
+            bucket.entries = sorted(converted, key=_worth(bucket_key >> 8, new))
 
 
-def _converted(entry: Entry, window_start: int, now: int, old: float, new: float) -> Entry:
-    _, at, id8, units, weight, tags = entry
+def _converted(entry: Entry, now: int, old: float, new: float) -> Entry:
+    at, id8, units, weight, tags = entry
     # 900: a double ends at 2^1024. An act that lies further back than that is worth nothing either way.
     factor = fade(now - at, old) * exp2(min((now - at) / new, 900.0))
-    units, weight = units * factor, weight * factor
-    return (rank_of(units, at - window_start, new), at, id8, units, weight, tags)
+    return (at, id8, units * factor, weight * factor, tags)

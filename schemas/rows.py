@@ -17,8 +17,7 @@ NEVER_MS = 2**62
 
 Version = tuple[int, int]  # (epoch, offset) of the last record that changed the row
 Hit = tuple[str, float, float, tuple[str, ...]]  # rule, units (with `per`), weight (without), tags
-# rank (log2 of the units at the start of the window), act time, id8, units, weight, tags
-Entry = tuple[float, int, bytes, float, float, tuple[str, ...]]
+Entry = tuple[int, bytes, float, float, tuple[str, ...]]  # act time, id8, units, weight, tags
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):
@@ -46,7 +45,7 @@ class Tally(msgspec.Struct, array_like=True, gc=False):
 
 
 class Bucket(msgspec.Struct, array_like=True):
-    """The best acts of one calendar window of a limited rule; `touched` is row time."""
+    """The best acts of one calendar window of a limited rule, the least first; `touched` is row time."""
 
     touched: int
     entries: list[Entry]
