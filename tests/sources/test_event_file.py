@@ -87,7 +87,7 @@ def test_feedback_needs_little() -> None:
         (b"\xff\xfe", "bad_json", ""),
         (b"[" * 100_000, "too_deep", "too deep"),
         ([1], "bad_event", "expected a JSON object"),
-        ({"type": "page", "anonymousId": "a"}, "bad_event", "needs a time; None is none"),
+        ({"type": "page", "anonymousId": "a"}, "bad_event", "needs a time in occurred_at or timestamp; None is none"),
         ({"type": "page", "anonymousId": "a", "timestamp": "soon"}, "bad_event", "'soon'"),
         ({"type": "x", "event_id": "e", "occurred_at": AT}, "no_lead_key", ""),
         ({"feedback": "won", "user_id": "u"}, "bad_event", "a time in `received_at`"),
