@@ -127,7 +127,7 @@ class KafkaEventProducer:
         )
         try:
             await producer.start()
-        except BaseException:
+        except BaseException:  # raised again; a cancelled start must leave no half-open producer, either
             await producer.stop()
             raise
         self._producer = producer

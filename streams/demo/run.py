@@ -116,7 +116,7 @@ class Demo:
                         self._view.waiting_for(f"{stack.url} stays until Ctrl+C; a day still goes by every second")
                         await asyncio.Event().wait()
                     self._view.waiting_for("stopping")
-                except BaseException:
+                except BaseException:  # raised again; Ctrl-C, too, must see which parts ended before we end the rest
                     self._ended = _ended_parts(stack, self._killed)
                     raise
                 else:

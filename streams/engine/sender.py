@@ -97,7 +97,7 @@ class Sender:
             async with asyncio.timeout(self._deadline_seconds):
                 sent = await self._send_batches(topic, partition, records)
                 return [((await answer).offset, count) for answer, count in sent]
-        except Exception as error:
+        except Exception as error:  # every reason ends the worker, in one kind of error
             raise SendError(
                 f"{len(records)} records to {topic}[{partition}] were not confirmed "
                 f"within {self._deadline_seconds:g} s: {error!r}"
@@ -114,7 +114,7 @@ class Sender:
             try:
                 async with asyncio.timeout(self._deadline_seconds):
                     counts.append(await self._partition_count(topic))
-            except Exception as error:
+            except Exception as error:  # as in `write`
                 raise SendError(f"topic {topic} cannot be written: {error!r}. Say: leadstream topics ensure") from error
         return counts
 

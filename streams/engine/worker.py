@@ -240,7 +240,7 @@ class Worker:
     async def _fold(self, batch: Batch) -> None:
         try:
             self.partitions.fold(batch)
-        except Exception as error:
+        except Exception as error:  # a bug, whatever it is: the worker stops and nothing of the batch is committed
             logger.exception("fold failed")
             self.fail(f"fold of partition {batch.partition and batch.partition.number} failed: {error!r}")
             self.partitions.drop()  # what is half folded is never written
