@@ -2,23 +2,14 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
 
-from processors.calendar import LONGEST_MS, Calendar
+from processors.calendar import Calendar
 from processors.match_rules import Matcher
-from processors.model.model import CalendarUnit, Rule, ScoringModel, Stage
+from processors.model.model import Rule, ScoringModel, Stage
+from processors.units import Limited, limited_of
 from schemas.codec import SCHEMAS
 from schemas.projection import Projection, compile_projection
 from schemas.records import ModelRef
-
-
-class Limited(NamedTuple):
-    """What a bucket knows of its rule."""
-
-    id: str
-    half_life_ms: float
-    times: int
-
 
 # What the fold itself reads of an event, whatever the model asks.
 FOLD_FIELDS = frozenset(
@@ -66,28 +57,29 @@ class ActiveModel:
         return min((rule.half_life_ms for rule in self.model.rules), default=float("inf"))
 
     @cached_property
-    def limited(self) -> dict[str, tuple[CalendarUnit, bool, Limited]]:
-        """Per limited rule: its window, whether each value of a field has its own, and what a bucket needs."""
-        return {
-            rule.id: (rule.limit.per, rule.limit.by is not None, Limited(rule.id, rule.half_life_ms, rule.limit.times))
-            for rule in self.model.rules
-            if rule.limit is not None
-        }
+    def limited(self) -> dict[str, Limited]:
+        found = {rule.id: limited_of(rule) for rule in self.model.rules}
+        return {rule: limited for rule, limited in found.items() if limited is not None}
 
     @cached_property
-    def longest_window_ms(self) -> dict[str, int]:
-        """Per rule that is limited in a window of time: the longest such a window can be."""
-        limits = [(rule.id, rule.limit.per) for rule in self.model.rules if rule.limit is not None]
-        return {rule: LONGEST_MS[unit] for rule, unit in limits if unit != "lifetime"}
+    def score_stages(self) -> dict[str, Stage]:
+        """The stages that the score owns; those of sales never move by time or score."""
+        return {stage.id: stage for stage in self.model.stages if stage.owner == "score"}
 
     @cached_property
     def above(self) -> dict[str, tuple[Stage, ...]]:
         """Per stage the later stages of the score that have an `enter`, highest first."""
-        stages = self.model.stages
         return {
-            stage.id: tuple(s for s in reversed(stages[index + 1 :]) if s.owner == "score" and s.enter is not None)
-            for index, stage in enumerate(stages)
+            stage.id: tuple(
+                later for later in reversed(self.model.stages[index + 1 :]) if later.owner == "score" and later.enter
+            )
+            for index, stage in enumerate(self.model.stages)
         }
+
+    @cached_property
+    def above_unknown(self) -> dict[str, tuple[Stage, ...]]:
+        """Those of `above` that a lead can enter whom we cannot write to or call."""
+        return {stage: tuple(later for later in above if not later.only_known) for stage, above in self.above.items()}
 
     @cached_property
     def dimension_of_group(self) -> dict[str, str]:

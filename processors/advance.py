@@ -1,11 +1,11 @@
 """What time and records do to a stage: exits are solved, promotion comes only with a record about the lead."""
 
 from processors.active_model import ActiveModel
+from processors.adopt_model import adopt_model
 from processors.model.model import Stage
 from processors.moves import Cause, move
 from processors.next_exit import exit_cause, exit_holds, first_exit
 from processors.price import Price
-from processors.units import adopt_half_lives, adopt_names, move_ref
 from schemas.rows import Row
 
 
@@ -18,7 +18,7 @@ def advance(row: Row, to: int, cause: Cause, active: ActiveModel) -> None:
     cause.wake_at = 0
     model_at = _adopt(row, cause, active) if row.model_stamp != active.stamp else None
     end = max(end, row.now)
-    while (stage := _score_stage(row, active)) is not None:
+    while (stage := active.score_stages.get(row.stage)) is not None:
         at = first_exit(row, stage, active, row.now, end)
         if at is None:
             break
@@ -31,10 +31,7 @@ def advance(row: Row, to: int, cause: Cause, active: ActiveModel) -> None:
 def _adopt(row: Row, cause: Cause, active: ActiveModel) -> int:
     """Go over to a newer model; returns the instant at which it holds for this row."""
     row.now = max(row.now, active.at)
-    move_ref(row)  # units of different half-lives can be compared and joined at row time alone
-    adopt_names(row, active)
-    adopt_half_lives(row, active)
-    row.model_stamp = active.stamp
+    adopt_model(row, active)
     if row.stage not in active.stage_index:
         move(row, active.first_stage, "model", cause, active)
     return row.now
@@ -42,14 +39,14 @@ def _adopt(row: Row, cause: Cause, active: ActiveModel) -> int:
 
 def settle(row: Row, cause: Cause, active: ActiveModel) -> None:
     """At most one move by the record itself, at row time. Promotion happens here and nowhere else."""
-    stage = _score_stage(row, active)
+    stage, now = active.score_stages.get(row.stage), row.now
     if stage is None:
         return
-    price = Price(row, active, row.now)
-    look = row.now >= cause.wake_at and row.now >= row.entered_at + stage.min_dwell_ms
-    if look and exit_holds(stage, price):
+    price = Price(row, active, now)
+    look = now >= cause.wake_at and now >= row.entered_at + stage.min_dwell_ms
+    if look and stage.exit and exit_holds(stage, price):
         move(row, _fall(row, stage, active), "act", cause, active)
-    elif row.now >= row.cool_until:
+    elif now >= row.cool_until:
         higher = _rise(price, stage, active)
         if higher is not None:
             move(row, higher, "act", cause, active)
@@ -60,15 +57,10 @@ def take_feedback(row: Row, to: Stage, cause: Cause, active: ActiveModel) -> Non
     move(row, to, "feedback", cause, active)
 
 
-def _score_stage(row: Row, active: ActiveModel) -> Stage | None:
-    """The row's stage where the score owns it; stages of sales never move by time or score."""
-    stage = active.model.stages[active.stage_index[row.stage]]
-    return stage if stage.owner == "score" else None
-
-
 def _rise(price: Price, stage: Stage, active: ActiveModel) -> Stage | None:
     """The highest later stage of the score that lets the lead in, unless it would fall out at once."""
-    for candidate in active.above[stage.id]:
+    above = active.above if price.known else active.above_unknown
+    for candidate in above[stage.id]:
         enters = candidate.enter is not None and candidate.enter(price)
         if enters and (candidate.min_dwell_ms > 0 or not exit_holds(candidate, price)):
             return candidate

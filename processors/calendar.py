@@ -27,18 +27,18 @@ class Calendar:
 
     def __init__(self, timezone: str) -> None:
         self._zone = zone(timezone)
-        self._starts: dict[tuple[int, CalendarUnit], int] = {}
+        self._starts: dict[CalendarUnit, dict[int, int]] = {unit: {} for unit in LONGEST_MS}
 
     def window_start_ms(self, at: int, unit: CalendarUnit) -> int:
         """Start (ms UTC) of the window that holds `at`; 0 for `lifetime`. Weeks begin on Monday."""
         if unit == "lifetime":
             return 0
-        key = (at // _QUARTER_MS, unit)
-        start = self._starts.get(key)
+        starts, quarter = self._starts[unit], at // _QUARTER_MS
+        start = starts.get(quarter)
         if start is None:
-            if len(self._starts) >= _CACHE_SIZE:
-                self._starts.clear()
-            start = self._starts[key] = self._compute(at, unit)
+            if len(starts) >= _CACHE_SIZE:
+                starts.clear()
+            start = starts[quarter] = self._compute(at, unit)
         return start
 
     def _compute(self, at: int, unit: CalendarUnit) -> int:

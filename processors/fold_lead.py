@@ -6,19 +6,10 @@ from processors.active_model import ActiveModel
 from processors.advance import advance, settle, take_feedback
 from processors.match_rules import Hit
 from processors.moves import Cause, subject_of
-from processors.take_traits import cut, take_touch, take_traits
-from processors.units import (
-    DAYS,
-    KEPT_MS,
-    LATE_MS,
-    add,
-    evict,
-    has_room_to_come,
-    pay_limited,
-    rebase,
-    remember_act,
-    slot_of,
-)
+from processors.take_traits import cut, take_traits
+from processors.touches import take_touch
+from processors.units import DAYS, LATE_MS, Limited, pay, pay_limited, rebase, slot_of
+from processors.window import evict, refusal, remember_act
 from schemas.codec import HEADER_BYTES, Kind, UndecodableError, decode, decode_json_event
 from schemas.keys import id8
 from schemas.projection import MalformedError
@@ -26,7 +17,6 @@ from schemas.records import Feedback, ImportedLine, TrackedEvent
 from schemas.rows import Hit as KeptHit
 from schemas.rows import Row, Tally
 
-MAX_WINDOW = 4000  # acts, hits and their tags, together, that a row remembers
 MAX_FENCES = 256
 MAX_SOURCE_BYTES = 256  # of its name
 MAX_EVENT_ID_BYTES = 256
@@ -51,20 +41,15 @@ def fold_record(kind: Kind, value: bytes, row: Row, cause: Cause, active: Active
         UndecodableError: it cannot be read; the row is as it was.
     """
     if kind == "TrackedEvent":
-        return fold_event(row, _read_event(value, active), cause, active)
+        try:
+            event = decode_json_event(value) if value[:1] == b"{" else active.project(value, HEADER_BYTES)
+        except MalformedError as error:
+            raise UndecodableError("bad_avro", str(error)) from error
+        return fold_event(row, cast("TrackedEvent", event), cause, active)
     record = decode(value)[1]
     if kind == "Feedback":
         return fold_feedback(row, cast("Feedback", record), cause, active)
     return fold_line(row, cast("ImportedLine", record), cause, active)
-
-
-def _read_event(value: bytes, active: ActiveModel) -> TrackedEvent:
-    if value[:1] == b"{":
-        return decode_json_event(value)
-    try:
-        return cast("TrackedEvent", active.project(value, HEADER_BYTES))
-    except MalformedError as error:
-        raise UndecodableError("bad_avro", str(error)) from error
 
 
 def fold_event(row: Row, event: TrackedEvent, cause: Cause, active: ActiveModel) -> Outcome:
@@ -74,16 +59,13 @@ def fold_event(row: Row, event: TrackedEvent, cause: Cause, active: ActiveModel)
     _name_act(event, cause, event["event_id"] or f"{cause.version[0]}/{cause.version[1]}")
     if cause.act_at < cause.logged_at - LATE_MS:
         return "late"
-    known = row.window.get(cause.id8)
-    if known is not None and known[0] >= max(row.now, cause.logged_at) - KEPT_MS:
-        return "duplicate"
-    if len(row.window) + row.hits >= MAX_WINDOW and not has_room_to_come(row, cause.logged_at):
-        return "flood"
-    before = row.now
+    refused = refusal(row, cause.id8, cause.logged_at)
+    if refused is not None:
+        return refused
     advance(row, cause.logged_at, cause, active)
     outcome, kept = _take_act(row, event, cause, active)
     remember_act(row, cause.id8, cause.act_at, kept)
-    evict(row, before, active)
+    evict(row, active)
     settle(row, cause, active)
     return outcome
 
@@ -96,10 +78,9 @@ def fold_line(row: Row, line: ImportedLine, cause: Cause, active: ActiveModel) -
     if not _pass_fence(row, f"import {line['import_id']}", line["line"]):
         return "fenced"
     _name_act(event, cause, event["event_id"] or f"{line['import_id']}/{line['line']}")
-    before = row.now
     advance(row, cause.logged_at, cause, active)
     outcome, _ = _take_act(row, event, cause, active)
-    evict(row, before, active)
+    evict(row, active)
     settle(row, cause, active)
     return outcome
 
@@ -115,19 +96,18 @@ def fold_feedback(row: Row, feedback: Feedback, cause: Cause, active: ActiveMode
     if to is None:
         return "no_such_word"
     cause.silent = feedback["silent"]
-    before = row.now
     advance(row, cause.logged_at, cause, active)
     if row.stage != to.id:
         take_feedback(row, to, cause, active)
-    evict(row, before, active)
+    evict(row, active)
     return "folded"
 
 
 def _name_act(event: TrackedEvent, cause: Cause, event_id: str) -> None:
     """Which act this is, and when it happened: never after the record that tells of it."""
     cause.event, cause.event_id, cause.id8 = event, cut(event_id, MAX_EVENT_ID_BYTES), id8(event_id)
-    occurred_at = event["occurred_at"]
-    cause.act_at = cause.logged_at if occurred_at is None else min(occurred_at, cause.logged_at)
+    occurred_at, logged_at = event["occurred_at"], cause.logged_at
+    cause.act_at = logged_at if occurred_at is None or occurred_at > logged_at else occurred_at
 
 
 def _pass_fence(row: Row, source: str, number: int) -> bool:
@@ -143,15 +123,21 @@ def _pass_fence(row: Row, source: str, number: int) -> bool:
     return True
 
 
-def _take_act(row: Row, event: TrackedEvent, cause: Cause, active: ActiveModel) -> tuple[Outcome, list[KeptHit]]:
+def _take_act(row: Row, event: TrackedEvent, cause: Cause, active: ActiveModel) -> tuple[Outcome, tuple[KeptHit, ...]]:
     at = cause.act_at
-    match = active.matcher.match(event, at)
+    hits, foreign = active.matcher.match(event, at)
     rebase(row, active.smallest_half_life_ms)
-    kept: list[KeptHit] = []
+    kept: tuple[KeptHit, ...] = ()
     activity = False
-    for hit in match.hits:
+    for hit in hits:
         rule = hit.rule
-        tally = _pay(row, hit, cause, active, kept)
+        limited = active.limited.get(rule.id)
+        if limited is not None:
+            tally = _pay_limited(row, hit, limited, cause, active)
+        else:
+            units = hit.units * hit.weight
+            tally = pay(row, rule.id, rule.half_life_ms, units, hit.weight, hit.tag_keys, at)
+            kept = (*kept, (rule.id, units, hit.weight, hit.tags))
         tally.count += 1
         if at > tally.last_at or (at == tally.last_at and cause.event_id > tally.last_id):
             tally.last_at, tally.last_id, tally.subject = at, cause.event_id, subject_of(event)
@@ -163,23 +149,16 @@ def _take_act(row: Row, event: TrackedEvent, cause: Cause, active: ActiveModel) 
     take_traits(row, event, at, cause.id8)
     take_touch(row, event, at, cause.id8)
     _count_visit(row, at)
-    cause.hits = match.hits
-    return ("foreign_host" if match.foreign else "folded"), kept
+    cause.hits = hits
+    return ("foreign_host" if foreign else "folded"), kept
 
 
-def _pay(row: Row, hit: Hit, cause: Cause, active: ActiveModel, kept: list[KeptHit]) -> Tally:
-    rule, weight, at = hit.rule, hit.weight, cause.act_at
-    units = hit.units * weight
-    limited = active.limited.get(rule.id)
-    if limited is None:
-        kept.append((rule.id, units, weight, hit.tags))
-        for tag in hit.tags:
-            add(row, f"{rule.id}#{tag}", rule.half_life_ms, weight, at)
-        return add(row, rule.id, rule.half_life_ms, units, at)
-    unit, by_value, bucket_rule = limited
-    start = active.calendar.window_start_ms(at, unit)
-    slot = slot_of(hit.by) if by_value else 0
-    return pay_limited(row, bucket_rule, start * 256 + slot, (at, cause.id8, units, weight, hit.tags))
+def _pay_limited(row: Row, hit: Hit, limited: Limited, cause: Cause, active: ActiveModel) -> Tally:
+    at = cause.act_at
+    start = active.calendar.window_start_ms(at, limited.unit)
+    slot = slot_of(hit.by) if limited.by_value else 0
+    entry = (at, cause.id8, hit.units * hit.weight, hit.weight, hit.tags)
+    return pay_limited(row, limited, start * 256 + slot, entry, hit.tag_keys)
 
 
 def _count_activity(row: Row, cause: Cause, active: ActiveModel) -> None:
@@ -187,14 +166,18 @@ def _count_activity(row: Row, cause: Cause, active: ActiveModel) -> None:
     at = cause.act_at
     if row.last_at is None:
         cause.wake_at = 0  # from now on inactivity may count
-    row.last_at = at if row.last_at is None else max(row.last_at, at)
-    start = active.calendar.window_start_ms(at, "day")
-    pay_limited(row, DAYS, start * 256, (at, cause.id8, 1.0, 1.0, ()))
+        row.last_at = at
+    elif at > row.last_at:
+        row.last_at = at
+    start = active.calendar.window_start_ms(at, DAYS.unit)
+    pay_limited(row, DAYS, start * 256, (at, cause.id8, 1, 1, ()), ())
 
 
 def _count_visit(row: Row, at: int) -> None:
     """A visit begins with an act after half an hour without one (an act that arrives late may count none)."""
-    row.first_at = at if row.first_at is None else min(row.first_at, at)
-    if at > row.seen_at + VISIT_PAUSE_MS:
-        row.visits += 1
-    row.seen_at = max(row.seen_at, at)
+    if row.first_at is None or at < row.first_at:
+        row.first_at = at
+    if at > row.seen_at:
+        if at > row.seen_at + VISIT_PAUSE_MS:
+            row.visits += 1
+        row.seen_at = at

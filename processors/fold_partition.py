@@ -19,8 +19,8 @@ from processors.moves import Cause
 from processors.next_exit import next_look
 from processors.row_store import NO_VERSION, OpenRow, RowStore, RowTooLargeError
 from processors.snapshots import snapshot_of
-from processors.units import evict
 from processors.wakeups import WakeUps
+from processors.window import evict
 from schemas.codec import Kind, UndecodableError, decode, encode, kind_of
 from schemas.keys import CONTROL_KEY, is_lead_key, partition_of
 from schemas.records import LogRecord, ModelActivated
@@ -28,6 +28,7 @@ from schemas.rows import NEVER_MS, ModelEntry, PartRow, Row, UnreadableRowError,
 
 PART_KEY = b"00part"
 MODEL_PREFIX = b"00model/"
+_ABOUT_LEADS: frozenset[Kind] = frozenset({"TrackedEvent", "Feedback", "ImportedLine"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,33 +87,30 @@ class PartitionFold:
         return sent
 
     def _fold(self, record: LogRecord) -> str:
-        value, version = record.value, (self.epoch, record.offset)
+        value = record.value or b""
         try:
-            kind = kind_of(value or b"")
+            kind = kind_of(value)
+            if kind in _ABOUT_LEADS:
+                return self._fold_lead(kind, record)
             match kind:
-                case "TrackedEvent" | "Feedback" | "ImportedLine":
-                    return self._fold_lead(kind, record, version)
                 case "Tick":
-                    return self._tick(record, version)
+                    return self._tick(record, (self.epoch, record.offset))
                 case "Epoch":
-                    self.epoch = max(self.epoch, decode(value or b"")[1]["epoch"])
+                    self.epoch = max(self.epoch, decode(value)[1]["epoch"])
                     return "epoch"
                 case "ModelActivated":
-                    return self._activate(record, version)
+                    return self._activate(record, (self.epoch, record.offset))
                 case _:
                     raise Refused("wrong_topic", f"{kind} has no place on the events topic")
         except UndecodableError as error:
             raise Refused(error.reason, error.detail) from error  # type: ignore[arg-type]  # its reasons are some of ours
 
-    def _fold_lead(self, kind: Kind, record: LogRecord, version: Version) -> str:
-        key = record.key
-        if key is None or not is_lead_key(key):
-            raise Refused("bad_key", f"{key!r} is not the key of a lead")
-        newest = self.rows.version(key)
-        if newest is None and partition_of(key, self._partitions) != self._partition:
-            home = partition_of(key, self._partitions)
-            raise Refused("wrong_partition", f"{key!r} belongs into partition {home} of {self._partitions}")
-        if newest is not None and version <= newest:
+    def _fold_lead(self, kind: Kind, record: LogRecord) -> str:
+        key, version = record.key, (self.epoch, record.offset)
+        newest = self.rows.version(key) if key is not None else None
+        if key is None or newest is None:
+            key = self._checked_key(key)
+        elif version <= newest:
             return "replayed"
         try:
             return self._change_row(kind, record, version)
@@ -120,12 +118,17 @@ class PartitionFold:
             raise
         # Whatever a record trips over, the others go on, and the record is kept whole.
         except Exception as error:
-            sent = len(self._sent)
-            for earlier, at_version in self.rows.revert(key):
-                self._change_row(kind_of(earlier.value or b""), earlier, at_version)
-            del self._sent[sent:]  # what they emit was emitted when they were folded first
-            self.rows.packed(key)  # so that the next failure has nothing to fold again
+            self._undo(key)
             raise Refused("fold_error", f"{type(error).__name__}: {error}") from error
+
+    def _checked_key(self, key: bytes | None) -> bytes:
+        """The key of a lead that is new here."""
+        if key is None or not is_lead_key(key):
+            raise Refused("bad_key", f"{key!r} is not the key of a lead")
+        home = partition_of(key, self._partitions)
+        if home != self._partition:
+            raise Refused("wrong_partition", f"{key!r} belongs into partition {home} of {self._partitions}")
+        return key
 
     def _change_row(self, kind: Kind, record: LogRecord, version: Version) -> Outcome:
         key = record.key or b""
@@ -143,14 +146,23 @@ class PartitionFold:
             opened.folded.append((record, version))  # last: what fails is not folded again when it is undone
         return outcome
 
+    def _undo(self, key: bytes) -> None:
+        """Bring the row back to what it was before the record that failed."""
+        sent = len(self._sent)
+        for earlier, version in self.rows.revert(key):
+            self._change_row(kind_of(earlier.value or b""), earlier, version)
+        del self._sent[sent:]  # what they emit was emitted when they were folded first
+        self.rows.packed(key)  # so that the next failure has nothing to fold again
+
     def _keep(self, opened: OpenRow, cause: Cause, active: ActiveModel) -> None:
-        sent = [Sent("StageTransition", cause.key, encode("StageTransition", told)) for told in cause.transitions]
+        key = cause.key
+        sent = [Sent("StageTransition", key, encode("StageTransition", told)) for told in cause.transitions]
         if cause.wake_at <= opened.row.now:
             opened.wake_at = _wake_at(opened.row, active)
-            self._wakeups.look_at(cause.key, opened.wake_at)
+            self._wakeups.look_at(key, opened.wake_at)
         opened.version, opened.model_stamp = cause.version, active.stamp
-        self.rows.keep(cause.key, opened)
-        self._changed[cause.key] = None
+        self.rows.keep(key, opened)
+        self._changed[key] = None
         self._sent += sent
 
     def _tick(self, record: LogRecord, version: Version) -> str:
@@ -173,10 +185,10 @@ class PartitionFold:
         if opened is None:
             return
         row, now = opened.row, record.timestamp
-        cause, before = Cause(key, version, now), row.now
+        cause = Cause(key, version, now)
         advance(row, now, cause, active)
         if cause.transitions:
-            evict(row, before, active)
+            evict(row, active)
             self._keep(opened, cause, active)
             self.rows.packed(key)  # what a tick did is not among the records that undo a failed fold
             return

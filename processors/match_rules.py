@@ -13,7 +13,9 @@ from processors.model.model import ActTest, Rule, ScoringModel
 from processors.model.patterns import any_pattern
 from processors.model.urls import split_url
 from processors.model.views import Act
+from processors.units import tag_key
 from schemas.records import TrackedEvent
+from schemas.rows import Number, number
 
 _MAX_PLANS = 8192
 _MAX_KEPT = 512  # characters of type and URL: longer ones are rare and mostly hostile; matched, but not kept
@@ -23,10 +25,15 @@ class Hit(NamedTuple):
     """An act that fits a rule. Whether it pays is for the rule's limit to say."""
 
     rule: Rule
-    units: float  # n of `per`; 1 without
-    weight: float  # w of the touchpoint
+    units: Number  # n of `per`; 1 without
+    weight: Number  # w of the touchpoint
     tags: tuple[str, ...]  # those matched and the rule's own, sorted
     by: str  # text of the `limit.by` field as a pattern sees it; empty if missing
+    tag_keys: tuple[str, ...]  # the tallies of the tags
+
+    @classmethod
+    def of(cls, rule: Rule, units: float, weight: float, tags: tuple[str, ...], by: str) -> "Hit":
+        return cls(rule, number(units), number(weight), tags, by, tuple([tag_key(rule.id, tag) for tag in tags]))
 
 
 class Match(NamedTuple):
@@ -43,17 +50,37 @@ class _Case(NamedTuple):
     pick: str | None  # the group, if of one act only its first rule fits
     hit: Hit | None  # of an act without further tags, where nothing else can change it
 
+    @property
+    def certain(self) -> bool:
+        return self.rest is None and not self.dated and self.hit is not None
+
 
 class _Plan(NamedTuple):
     """What is known of an act from its type, its URL and which other fields it has."""
 
-    foreign: bool
     places: tuple[tuple[ActTest | None, float], ...]  # up to the first that is certain
     tags: tuple[str, ...]
     open_tags: tuple[tuple[ActTest, str], ...]
     cases: tuple[_Case, ...]
+    match: Match | None = None  # if that is all there is to know
 
 
+class _Page(NamedTuple):
+    """What is known of an act from its type and its URL."""
+
+    fields: tuple[str, ...]  # which others matter
+    absent: tuple[None, ...]  # their values in an act that has none of them
+    plans: dict[tuple[bool, ...], _Plan]  # by which of them are there; () for none
+
+
+class _FullEvent(dict[str, Any]):
+    """An event that has every field."""
+
+    def get(self, key: str, default: Any = None) -> Any:  # noqa: ARG002 - the signature of a mapping
+        return super().get(key, _PRESENT)
+
+
+_PRESENT = object()
 _FOREIGN = Match((), foreign=True)
 _NOTHING = Match((), foreign=False)
 
@@ -63,19 +90,32 @@ class Matcher:
 
     def __init__(self, model: ScoringModel) -> None:
         self._model = model
-        self._plans: dict[tuple[str, str | None, tuple[str, ...]], _Plan] = {}
+        self._pages: dict[tuple[str, str | None], _Page] = {}
+        self._plans = 0
         self._host_fits = any_pattern(model.site_hosts) if model.site_hosts else None
         self._units = {rule.id: act_value(rule.per) for rule in model.rules if rule.per}
         self._by = {rule.id: act_text(rule.limit.by) for rule in model.rules if rule.limit and rule.limit.by}
         self._reads_query = any(isinstance(test, ActCondition) and test.reads_query for test in _tests(model))
         self.event_fields = frozenset({"type", *map(record_field, model.act_fields)})
-        self._other_fields = sorted(self.event_fields - {"type", "url"})
 
     def match(self, event: TrackedEvent, at: int) -> Match:
         """The rules of the model, in its order, that the event fits; `at` is its effective time (ms UTC)."""
-        plan = self._plan(event)
-        if not plan.cases:
-            return _FOREIGN if plan.foreign else _NOTHING
+        kind, url = event["type"], event.get("url")
+        if url and "?" in url and not self._reads_query:
+            url = url[: url.index("?")]  # click ids and UTM values would make every URL a new one
+        page = self._pages.get((kind, url))
+        if page is None:
+            page = self._make_page(kind, url)
+        fields: Mapping[str, object] = event
+        values = tuple(map(fields.get, page.fields))
+        present = () if values == page.absent else tuple([value is not None for value in values])
+        plan = page.plans.get(present)
+        if plan is None:
+            plan = page.plans[present] = self._make_plan(event)
+            self._count_plan()
+        return self._match(plan, event, at) if plan.match is None else plan.match
+
+    def _match(self, plan: _Plan, event: TrackedEvent, at: int) -> Match:
         act = Act(event, at)
         hits: list[Hit] = []
         tags: tuple[str, ...] | None = None  # found at the first hit
@@ -94,41 +134,45 @@ class Matcher:
 
     def _hit(self, rule: Rule, plan: _Plan, tags: tuple[str, ...], act: Act) -> Hit:
         units = 1.0 if rule.per is None else min(number_of(self._units[rule.id](act.event)), rule.per_max)
-        weight = _weight(plan, act)
         by = self._by[rule.id](act.event) if rule.id in self._by else ""
-        return Hit(rule, units, weight, _joined(tags, rule), by)
+        return Hit.of(rule, units, _weight(plan, act), _joined(tags, rule), by)
 
-    def _plan(self, event: TrackedEvent) -> _Plan:
-        kind, url = event["type"], event.get("url")
-        if url and "?" in url and not self._reads_query:
-            url = url[: url.index("?")]  # click ids and UTM values would make every URL a new one
-        get = cast("Mapping[str, Any]", event).get
-        known = (kind, url, tuple([name for name in self._other_fields if get(name) is not None]))
-        plan = self._plans.get(known)
-        if plan is None:
-            plan = self._make_plan(event)
-            if len(kind) + len(url or "") <= _MAX_KEPT:
-                if len(self._plans) >= _MAX_PLANS:
-                    self._plans.pop(next(iter(self._plans)))
-                self._plans[known] = plan
-        return plan
+    def _make_page(self, kind: str, url: str | None) -> _Page:
+        act = Act(cast("TrackedEvent", _FullEvent(type=kind, url=url)), 0)
+        fields = set[str]()
+        for test in _tests(self._model):
+            if not isinstance(_decide(test, act), bool):
+                asked = test.fields if isinstance(test, ActCondition) else self._model.act_fields
+                fields.update(map(record_field, asked))
+        names = tuple(sorted(fields - {"type", "url"}))
+        page = _Page(names, (None,) * len(names), {})
+        if len(kind) + len(url or "") <= _MAX_KEPT:
+            self._pages[kind, url] = page
+        return page
+
+    def _count_plan(self) -> None:
+        self._plans += 1
+        if self._plans >= _MAX_PLANS:
+            self._pages.clear()
+            self._plans = 0
 
     def _make_plan(self, event: TrackedEvent) -> _Plan:
         if self._is_foreign(event):
-            return _Plan(foreign=True, places=(), tags=(), open_tags=(), cases=())
+            return _Plan(places=(), tags=(), open_tags=(), cases=(), match=_FOREIGN)
         act, model = Act(event, 0), self._model
         places = [
             (rest, place.weight) for place in model.touchpoints if (rest := _decide(place.test, act)) is not False
         ]
         tags = [(rest, tag.id) for tag in model.tags if (rest := _decide(tag.test, act)) is not False]
         plan = _Plan(
-            foreign=False,
             places=tuple((None if rest is True else rest, weight) for rest, weight in places),
             tags=tuple(tag for rest, tag in tags if rest is True),
             open_tags=tuple((rest, tag) for rest, tag in tags if not isinstance(rest, bool)),
             cases=(),
         )
-        return plan._replace(cases=tuple(self._cases(plan, act)))
+        plan = plan._replace(cases=tuple(self._cases(plan, act)))
+        certain = not plan.cases or (not plan.open_tags and all(case.certain for case in plan.cases))
+        return plan._replace(match=self._match(plan, event, 0)) if certain else plan
 
     def _cases(self, plan: _Plan, act: Act) -> Iterator[_Case]:
         for rule in self._model.rules:
@@ -139,7 +183,7 @@ class Matcher:
             dated = rule.valid_from_ms > -inf or rule.valid_until_ms < inf
             same_place = not plan.places or plan.places[0][0] is None
             certain = same_place and rule.per is None and rule.id not in self._by
-            hit = Hit(rule, 1.0, _weight(plan, act), _joined(plan.tags, rule), "") if certain else None
+            hit = Hit.of(rule, 1.0, _weight(plan, act), _joined(plan.tags, rule), "") if certain else None
             pick = group.id if group and group.pick_first else None
             yield _Case(rule, None if rest is True else rest, dated, pick, hit)
 

@@ -1,13 +1,14 @@
 """Stage moves: what happens to the row, and the transition that tells of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 
 from processors.active_model import ActiveModel
 from processors.match_rules import Hit
 from processors.model.model import Route, Stage
 from processors.price import Price
-from processors.take_traits import MAX_URL_BYTES, cut, shown_traits
+from processors.take_traits import cut, shown_traits
+from processors.touches import MAX_URL_BYTES
 from schemas.records import Act, Alert, StageTransition, TrackedEvent
 from schemas.rows import Row, Version
 
@@ -39,7 +40,7 @@ class Cause:
     event: TrackedEvent | None = None
     hits: tuple[Hit, ...] = ()
     silent: bool = False
-    transitions: list[StageTransition] = field(default_factory=list)
+    transitions: tuple[StageTransition, ...] = ()
 
 
 def transition_id(key: bytes, version: Version, index: int) -> str:
@@ -65,7 +66,7 @@ def move(row: Row, to: Stage, why: str, cause: Cause, active: ActiveModel) -> No
     told = _transition(row, (left, "up" if up else "down"), why, cause, active)
     row.seq, row.prev = told["seq"], told["id"]
     cause.wake_at = 0
-    cause.transitions.append(told)
+    cause.transitions += (told,)
 
 
 def _transition(row: Row, way: tuple[str, str], why: str, cause: Cause, active: ActiveModel) -> StageTransition:

@@ -8,8 +8,10 @@ from math import copysign, exp2, inf
 from typing import NamedTuple
 
 from processors.active_model import ActiveModel
+from processors.adopt_model import adopt_names
 from processors.model.model import FitBlock
-from processors.units import DAYS_RULE, adopt_names
+from processors.touches import kept_touch, touch_of
+from processors.units import DAYS_RULE
 from schemas.records import FitPart, LeadSnapshot, Part, Text, Touch
 from schemas.rows import Row, Tally
 
@@ -144,11 +146,11 @@ class Price:
 
     @property
     def first_touch(self) -> Touch | None:
-        return self._row.first_touch and self._row.first_touch[0]
+        return touch_of(self._row.first_touch)
 
     @property
     def last_touch(self) -> Touch | None:
-        return self._row.last_touch and self._row.last_touch[0]
+        return touch_of(self._row.last_touch)
 
     def dimension(self, name: str) -> float:
         return _rounded(sum(line.points for line in self.lines if line.dimension == name))
@@ -254,8 +256,8 @@ def row_of_snapshot(snapshot: LeadSnapshot) -> Row:
             for u in snapshot["units"]
         },
         traits={name: (value, 0, b"") for name, value in snapshot["traits"].items()},
-        first_touch=snapshot["first_touch"] and (snapshot["first_touch"], b""),
-        last_touch=snapshot["last_touch"] and (snapshot["last_touch"], b""),
+        first_touch=kept_touch(snapshot["first_touch"]),
+        last_touch=kept_touch(snapshot["last_touch"]),
         first_at=snapshot["first_at"],
         last_at=snapshot["last_at"],
         visits=snapshot["visits"],

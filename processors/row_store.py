@@ -85,9 +85,10 @@ class RowStore:
 
     def keep(self, key: bytes, opened: OpenRow) -> None:
         """The row was changed, or is new."""
-        self._hold(key, opened)
+        if self._open.get(key) is not opened:
+            self._hold(key, opened)
+            self._gone.discard(key)
         self._dirty.add(key)
-        self._gone.discard(key)
 
     def forget(self, key: bytes, version: Version, model_stamp: int) -> None:
         """The row is gone; its version stays until the next commit."""

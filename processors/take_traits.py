@@ -1,9 +1,7 @@
-"""What an act says about the person, and about where the person came from."""
-
-from typing import cast
+"""What an act says about the person."""
 
 from processors.model.scalars import number_text
-from schemas.records import Campaign, ClickId, Scalar, Text, Touch, TrackedEvent
+from schemas.records import Scalar, Text, TrackedEvent
 from schemas.rows import Row
 
 MAX_TRAITS = 64
@@ -11,8 +9,6 @@ MAX_TRAITS = 64
 MAX_NAME_BYTES = 64
 MAX_VALUE_BYTES = 256  # of a list in all
 MAX_LIST_ITEMS = 16
-MAX_URL_BYTES = 2048
-MAX_CLICK_ID_BYTES = 512
 DERIVED = ("email_kind", "email_domain", "phone_kind")
 
 
@@ -69,36 +65,3 @@ def cut(text: str, most_bytes: int) -> str:
 def shown_traits(row: Row) -> dict[str, Text]:
     """What is known now: traits that were not cleared."""
     return {name: value for name, (value, _, _) in row.traits.items() if value}
-
-
-def take_touch(row: Row, event: TrackedEvent, at: int, key: bytes) -> None:
-    """First and last touch: the earliest and the latest act with a UTM value or a click id."""
-    campaign, click_id = event.get("campaign"), event.get("click_id")
-    if click_id is None and not (campaign and any(campaign.values())):
-        return
-    source = event.get("source")
-    touch = Touch(
-        at=at,
-        url=_cut(event.get("url"), MAX_URL_BYTES),
-        referrer=_cut(event.get("referrer"), MAX_URL_BYTES),
-        source=_cut(source["key"], MAX_VALUE_BYTES) if source else None,
-        click_id=click_id and _short_click_id(click_id),
-        campaign=campaign and _short_campaign(campaign),
-    )
-    if row.first_touch is None or (at, key) < (row.first_touch[0]["at"], row.first_touch[1]):
-        row.first_touch = (touch, key)
-    if row.last_touch is None or (at, key) > (row.last_touch[0]["at"], row.last_touch[1]):
-        row.last_touch = (touch, key)
-
-
-def _cut(text: str | None, most_bytes: int) -> str | None:
-    return text if text is None else cut(text, most_bytes)
-
-
-def _short_click_id(click_id: ClickId) -> ClickId:
-    return ClickId(kind=cut(click_id["kind"], MAX_NAME_BYTES), value=cut(click_id["value"], MAX_CLICK_ID_BYTES))
-
-
-def _short_campaign(campaign: Campaign) -> Campaign:
-    values = cast("dict[str, str | None]", campaign)
-    return cast("Campaign", {name: _cut(value, MAX_VALUE_BYTES) for name, value in values.items()})

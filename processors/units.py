@@ -1,4 +1,4 @@
-"""The faded units of a row: adding, limiting and converting them.
+"""The faded units of a row: adding and limiting them.
 
 Forward decay (Cormode, Shkapenyuk, Srivastava, Xu: "Forward Decay", ICDE 2009): a tally holds
 `x = sum(units * 2^((t - ref) / h))`, so that its worth at any time T is `x * 2^(-(T - ref) / h)`. Sums commute: late
@@ -10,21 +10,39 @@ from bisect import insort
 from collections.abc import Callable
 from hashlib import blake2b
 from math import exp2, inf, log2
+from typing import NamedTuple
 
-from processors.active_model import ActiveModel, Limited
 from processors.calendar import DAY_MS, LONGEST_MS
-from schemas.rows import Bucket, Entry, Row, Tally
-from schemas.rows import Hit as KeptHit
+from processors.model.model import CalendarUnit, Rule
+from schemas.rows import Bucket, Entry, Number, Row, Tally
 
 LATE_MS = 7 * DAY_MS  # W: older acts come in by import
-KEPT_MS = LATE_MS + DAY_MS
+KEPT_MS = LATE_MS + DAY_MS  # an act is remembered for so long, and a window after its end
 MAX_LIMITED_ENTRIES = 1000  # acts and their tags
 REBASE_HALF_LIVES = 64
 DAYS_RULE = "#days"  # active days, for RFM: an own limited rule
-DAYS_HALF_LIFE_MS = 30.0 * DAY_MS
 
 
-DAYS = Limited(DAYS_RULE, DAYS_HALF_LIFE_MS, 1)
+class Limited(NamedTuple):
+    """What a bucket knows of its rule."""
+
+    id: str
+    half_life_ms: Number
+    times: int
+    unit: CalendarUnit
+    by_value: bool  # each value of a field has buckets of its own
+    longest_ms: int  # that a window can be; 0: no window ends
+
+
+DAYS = Limited(DAYS_RULE, 30 * DAY_MS, 1, "day", by_value=False, longest_ms=LONGEST_MS["day"])
+
+
+def limited_of(rule: Rule) -> Limited | None:
+    limit = rule.limit
+    if limit is None:
+        return None
+    longest_ms = LONGEST_MS.get(limit.per, 0)
+    return Limited(rule.id, rule.half_life_ms, limit.times, limit.per, limit.by is not None, longest_ms)
 
 
 def fade(elapsed_ms: float, half_life_ms: float) -> float:
@@ -44,13 +62,31 @@ def move_ref(row: Row) -> None:
     row.ref = row.now
 
 
-def add(row: Row, key: str, half_life_ms: float, units: float, at: int) -> Tally:
-    """Add units of an act at `at` to the tally of a rule or of a `rule#tag`."""
-    tally = row.tallies.get(key)
+def tag_key(rule: str, tag: str) -> str:
+    """The tally of what a rule's acts were about."""
+    return f"{rule}#{tag}"
+
+
+def pay(  # noqa: PLR0917 - names would cost a tenth of it, and it runs for every act
+    row: Row, rule: str, half_life_ms: Number, units: float, weight: float, tag_keys: tuple[str, ...], at: int
+) -> Tally:
+    """Add the units of an act at `at` to the tally of its rule, and its weight to those of its tags."""
+    factor, tallies = exp2((at - row.ref) / half_life_ms), row.tallies
+    for key in tag_keys:
+        tally = tallies.get(key)
+        if tally is None:
+            tally = tallies[key] = Tally(half_life_ms)
+        tally.x += weight * factor
+    tally = tallies.get(rule)
     if tally is None:
-        tally = row.tallies[key] = Tally(half_life_ms)
-    tally.x += units * exp2((at - row.ref) / tally.half_life_ms)
+        tally = tallies[rule] = Tally(half_life_ms)
+    tally.x += units * factor
     return tally
+
+
+def evict_day(at: int) -> int:
+    """The first day (since 1970 UTC, of row time) on which what happened or ended at `at` is forgotten."""
+    return (at + KEPT_MS) // DAY_MS + 1
 
 
 def slot_of(text: str) -> int:
@@ -58,7 +94,7 @@ def slot_of(text: str) -> int:
     return blake2b(text.encode(), digest_size=8).digest()[0]
 
 
-def _worth(window_start: int, half_life_ms: float) -> Callable[[Entry], tuple[float, int, bytes]]:
+def worth_in(window_start: int, half_life_ms: float) -> Callable[[Entry], tuple[float, int, bytes]]:
     """Orders the acts of a window by what they are worth at any one later time, then by time; units of 0 come last."""
 
     def worth(entry: Entry) -> tuple[float, int, bytes]:
@@ -68,139 +104,59 @@ def _worth(window_start: int, half_life_ms: float) -> Callable[[Entry], tuple[fl
     return worth
 
 
-def pay_limited(row: Row, rule: Limited, bucket_key: int, entry: Entry) -> Tally:
+def pay_limited(row: Row, limited: Limited, bucket_key: int, entry: Entry, tag_keys: tuple[str, ...]) -> Tally:
     """Put the act into its bucket, which keeps the `times` acts worth most; at equal worth the latest."""
-    buckets = row.limited.get(rule.id)
+    rule, half_life_ms, times, _, _, longest_ms = limited
+    at, _, units, weight, _ = entry
+    buckets, ends = row.limited.get(rule), (bucket_key >> 8) + longest_ms
+    touched = row.now if row.now > ends else 0
     if buckets is None:
-        buckets = row.limited[rule.id] = {}
+        buckets = row.limited[rule] = {}
+        row.evict_day = min(row.evict_day, evict_day(touched or ends))
     bucket = buckets.get(bucket_key)
+    row.entries += 1 + len(tag_keys)
     if bucket is None:
-        bucket = buckets[bucket_key] = Bucket(row.now, [])
-    bucket.touched = row.now
-    entries = bucket.entries
-    if entries:
-        insort(entries, entry, key=_worth(bucket_key >> 8, rule.half_life_ms))
+        buckets[bucket_key] = Bucket(touched, [entry])
     else:
+        bucket.touched = touched
+        pushed_out = _insert(bucket.entries, entry, times, bucket_key >> 8, half_life_ms)
+        if pushed_out is not None:
+            row.entries -= 1 + len(pushed_out[4])
+            if pushed_out is entry:
+                return pay(row, rule, half_life_ms, 0.0, 0.0, (), at)
+            _take_back(row, limited, pushed_out)
+    if row.entries > MAX_LIMITED_ENTRIES:
+        _close_oldest(row)
+    return pay(row, rule, half_life_ms, units, weight, tag_keys, at)
+
+
+def _insert(entries: list[Entry], entry: Entry, times: int, start: int, half_life_ms: Number) -> Entry | None:
+    """Returns the entry that has no place any more, if any."""
+    best = entries[-1]
+    if entry[2] == best[2] and entry[:2] >= best[:2]:  # of equal units the latest is worth most
         entries.append(entry)
-    row.entries += 1 + len(entry[-1])
-    if len(entries) > rule.times:
-        pushed_out = entries.pop(0)
-        row.entries -= 1 + len(pushed_out[-1])
-        if pushed_out is entry:
-            return add(row, rule.id, rule.half_life_ms, 0.0, entry[0])
-        _pay(row, rule, pushed_out, -1.0)
-    while row.entries > MAX_LIMITED_ENTRIES:
-        _, oldest, key = min((b.touched, rule, key) for rule, bs in row.limited.items() for key, b in bs.items())
-        _close_bucket(row, oldest, key)
-    return _pay(row, rule, entry, 1.0)
+    else:
+        insort(entries, entry, key=worth_in(start, half_life_ms))
+    return entries.pop(0) if len(entries) > times else None
 
 
-def _pay(row: Row, rule: Limited, entry: Entry, sign: float) -> Tally:
+def _take_back(row: Row, limited: Limited, entry: Entry) -> None:
     at, _, units, weight, tags = entry
-    for tag in tags:
-        add(row, f"{rule.id}#{tag}", rule.half_life_ms, sign * weight, at)
-    return add(row, rule.id, rule.half_life_ms, sign * units, at)
+    tag_keys = tuple([tag_key(limited.id, tag) for tag in tags])
+    pay(row, limited.id, limited.half_life_ms, -units, -weight, tag_keys, at)
 
 
-def _close_bucket(row: Row, rule: str, key: int) -> None:
+def _close_oldest(row: Row) -> None:
+    """Too many acts are kept: the buckets that nobody touched for longest, or that began first, go early."""
+    while row.entries > MAX_LIMITED_ENTRIES:
+        buckets = [(max(b.touched, key >> 8), rule, key) for rule, bs in row.limited.items() for key, b in bs.items()]
+        _, rule, key = min(buckets)
+        close_bucket(row, rule, key)
+
+
+def close_bucket(row: Row, rule: str, key: int) -> None:
     """The window is over: what it paid stays paid."""
     buckets = row.limited[rule]
     row.entries -= sum([1 + len(entry[-1]) for entry in buckets.pop(key).entries])
     if not buckets:
         del row.limited[rule]
-
-
-def weight_of(hits: list[KeptHit]) -> int:
-    """How much of a row's window the hits of an act take: a tag is as long as a hit."""
-    return sum([1 + len(tags) for _, _, _, tags in hits])
-
-
-def remember_act(row: Row, id8: bytes, at: int, hits: list[KeptHit]) -> None:
-    if id8 in row.window:
-        forget_act(row, id8)
-    row.window[id8] = (at, hits)
-    if hits:
-        row.hits += weight_of(hits)
-
-
-def forget_act(row: Row, id8: bytes) -> None:
-    hits = row.window.pop(id8)[1]
-    if hits:
-        row.hits -= weight_of(hits)
-
-
-def has_room_to_come(row: Row, now: int) -> bool:
-    """Will a record at `now` evict an act from a full window? Else one flood would shut the window for ever."""
-    oldest, _ = next(iter(row.window.values()))
-    return oldest < _horizon(now)
-
-
-def _horizon(now: int) -> int:
-    """No act before this can be repeated any more; it moves once a day."""
-    return now - now % DAY_MS - KEPT_MS
-
-
-def evict(row: Row, before: int, active: ActiveModel) -> None:
-    """Forget what no accepted act can repeat any more; `before` is row time before the record.
-
-    Once a day of row time, and from the front only: acts and windows come in nearly in order, so an entry that arrived
-    late stays until those before it go. The row still depends on nothing but its own records.
-    """
-    if row.now // DAY_MS == before // DAY_MS:
-        return
-    horizon = _horizon(row.now)
-    window = row.window
-    while window and window[oldest := next(iter(window))][0] < horizon:
-        forget_act(row, oldest)
-    for rule in list(row.limited):
-        # A rule that the model no longer has, or no longer limits, counts as one of a month.
-        longest = LONGEST_MS["day"] if rule == DAYS_RULE else active.longest_window_ms.get(rule, LONGEST_MS["month"])
-        buckets = row.limited[rule]
-        while buckets and _has_ended(key := next(iter(buckets)), buckets[key].touched, longest, horizon):
-            _close_bucket(row, rule, key)
-
-
-def _has_ended(bucket_key: int, touched: int, longest: int, horizon: int) -> bool:
-    start = bucket_key >> 8  # 0: the window of a lifetime
-    return start > 0 and max(touched, start + longest) < horizon
-
-
-def adopt_names(row: Row, active: ActiveModel) -> None:
-    """Hand the units of renamed rules (`was`) over to their heirs."""
-    for old, new in active.heirs.items():
-        for key in [key for key in row.tallies if key == old or key.startswith(f"{old}#")]:
-            _bequeath(row, key, new + key.removeprefix(old))
-        if new not in row.limited:
-            row.limited |= {new: row.limited.pop(old)} if old in row.limited else {}
-        for bucket_key in list(row.limited.get(old, ())):
-            _close_bucket(row, old, bucket_key)
-
-
-def _bequeath(row: Row, old: str, new: str) -> None:
-    tally = row.tallies.pop(old)
-    heir = row.tallies.setdefault(new, tally)
-    if heir is not tally:
-        heir.x += tally.x  # both as of `ref`, which is row time
-        heir.count += tally.count
-        if (tally.last_at, tally.last_id) > (heir.last_at, heir.last_id):
-            heir.last_at, heir.last_id, heir.subject = tally.last_at, tally.last_id, tally.subject
-
-
-def adopt_half_lives(row: Row, active: ActiveModel) -> None:
-    """Convert units whose half-life the model has changed, so that they are worth the same at row time."""
-    for key, tally in row.tallies.items():
-        rule = active.rules.get(key.partition("#")[0])
-        if rule is None or rule.half_life_ms == tally.half_life_ms:
-            continue
-        old, new = tally.half_life_ms, rule.half_life_ms
-        tally.half_life_ms = new
-        for bucket_key, bucket in row.limited.get(key, {}).items():
-            converted = [_converted(entry, row.now, old, new) for entry in bucket.entries]
-            bucket.entries = sorted(converted, key=_worth(bucket_key >> 8, new))
-
-
-def _converted(entry: Entry, now: int, old: float, new: float) -> Entry:
-    at, id8, units, weight, tags = entry
-    # 900: a double ends at 2^1024. An act that lies further back than that is worth nothing either way.
-    factor = fade(now - at, old) * exp2(min((now - at) / new, 900.0))
-    return (at, id8, units * factor, weight * factor, tags)

@@ -9,15 +9,22 @@ from struct import Struct as Layout
 
 import msgspec
 
-from schemas.records import Text, Touch
+from schemas.records import Text
 
 ROW_FORMAT = 1
 _HEADER = Layout("<BIqqq")  # format, epoch, offset, wake_at (ms), stamp of the model the hint was made with
 NEVER_MS = 2**62
 
 Version = tuple[int, int]  # (epoch, offset) of the last record that changed the row
-Hit = tuple[str, float, float, tuple[str, ...]]  # rule, units (with `per`), weight (without), tags
-Entry = tuple[int, bytes, float, float, tuple[str, ...]]  # act time, id8, units, weight, tags
+# Most are whole, and MessagePack writes a small int in one byte, a float in nine.
+Number = int | float
+Hit = tuple[str, Number, Number, tuple[str, ...]]  # rule, units (with `per`), weight (without), tags
+Entry = tuple[int, bytes, Number, Number, tuple[str, ...]]  # act time, id8, units, weight, tags
+
+
+def number(value: float) -> Number:
+    """The same number, as an int where it is whole."""
+    return int(value) if value.is_integer() else value
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):
@@ -36,7 +43,7 @@ class Tally(msgspec.Struct, array_like=True, gc=False):
         count: acts that fitted, paid or not.
     """
 
-    half_life_ms: float
+    half_life_ms: Number
     x: float = 0.0
     count: int = 0
     last_at: int = 0
@@ -45,10 +52,31 @@ class Tally(msgspec.Struct, array_like=True, gc=False):
 
 
 class Bucket(msgspec.Struct, array_like=True):
-    """The best acts of one calendar window of a limited rule, the least first; `touched` is row time."""
+    """The best acts of one calendar window of a limited rule, the least first.
+
+    Attributes:
+        touched: row time when an act was put to it last; 0 for one before the end of the window, which says enough.
+    """
 
     touched: int
     entries: list[Entry]
+
+
+class KeptTouch(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A `Touch` without its names, and the act that it is of.
+
+    Attributes:
+        click_id: (kind, value).
+        campaign: source, medium, name, term, content, id.
+    """
+
+    at: int
+    id8: bytes
+    url: str | None
+    referrer: str | None
+    source: str | None
+    click_id: tuple[str, str] | None
+    campaign: tuple[str | None, ...] | None
 
 
 class Row(msgspec.Struct, array_like=True):
@@ -63,6 +91,7 @@ class Row(msgspec.Struct, array_like=True):
         traits: name -> (value, act time, id8); the last writer wins.
         fences: source -> highest number accepted from it.
         model_stamp: the model by which the row was folded last (`ActiveModel.stamp`).
+        evict_day: before this day of row time (days since 1970 UTC) there is nothing to forget; 0: look.
     """
 
     now: int
@@ -76,16 +105,17 @@ class Row(msgspec.Struct, array_like=True):
     tallies: dict[str, Tally] = {}
     limited: dict[str, dict[int, Bucket]] = {}
     entries: int = 0
-    window: dict[bytes, tuple[int, list[Hit]]] = {}
+    window: dict[bytes, tuple[int, tuple[Hit, ...]]] = {}
     hits: int = 0
     traits: dict[str, tuple[Text, int, bytes]] = {}
     fences: dict[str, int] = {}
-    first_touch: tuple[Touch, bytes] | None = None
-    last_touch: tuple[Touch, bytes] | None = None
+    first_touch: KeptTouch | None = None
+    last_touch: KeptTouch | None = None
     first_at: int | None = None
     last_at: int | None = None
     seen_at: int = 0
     visits: int = 0
+    evict_day: int = 0
 
 
 changed = msgspec.structs.replace  # a shallow copy of a row with some fields changed

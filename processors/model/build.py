@@ -5,7 +5,7 @@ from datetime import date
 from math import inf
 from typing import Any
 
-from processors.model.conditions import ActCondition, act_condition, expectations, lead_condition
+from processors.model.conditions import ActCondition, act_condition, expectations, lead_condition, needs_known
 from processors.model.model import (
     Alerts,
     Dimension,
@@ -29,6 +29,7 @@ from processors.model.problems import Findings
 from processors.model.values import value_test
 from processors.model.version import version_of
 from processors.model.zones import day_start_ms
+from schemas.rows import number
 
 Tree = dict[str, Any]
 
@@ -91,7 +92,7 @@ def _rule(tree: Tree, when: ActCondition, zone_name: str) -> Rule:
         points=tree["points"],
         dimension=tree["dimension"],
         group=tree["group"],
-        half_life_ms=tree["half_life"],
+        half_life_ms=number(tree["half_life"]),
         cap=_or(tree["cap"], inf),
         per=tree["per"],
         per_max=_or(tree["per_max"], inf),
@@ -129,6 +130,7 @@ def _stage(tree: Tree) -> Stage:
         id=tree["id"],
         owner=tree["owner"],
         enter=lead_condition(tree["enter"]) if tree["enter"] else None,
+        only_known=bool(tree["enter"]) and needs_known(tree["enter"]),
         exit=tuple(ExitTerm(term["kind"], term["bound"], term["dimension"]) for term in tree["exit"] or ()),
         min_dwell_ms=tree["min_dwell"],
         cooldown_ms=tree["cooldown"],

@@ -145,6 +145,16 @@ def lead_condition(tree: Tree) -> LeadTest:
     return all_of(tests)
 
 
+def needs_known(tree: Tree) -> bool:
+    """Can the tree hold for no lead but one that we can write to or call?"""
+    options = tree.get("any", ())
+    return (
+        bool(tree.get("known"))
+        or any(map(needs_known, tree.get("all", ())))
+        or (bool(options) and all(map(needs_known, options)))
+    )
+
+
 def expectations(tree: Tree) -> dict[str, LeadTest]:
     """Each entry by itself, under its text; a bare number is met within 0.001."""
     return {

@@ -10,6 +10,7 @@ from math import inf
 from typing import Any, Literal
 
 from processors.model.views import Act, LeadView
+from schemas.rows import Number
 
 ActTest = Callable[[Act], bool]
 LeadTest = Callable[[LeadView], bool]
@@ -60,7 +61,7 @@ class Rule:
     points: float
     dimension: str
     group: str | None
-    half_life_ms: float
+    half_life_ms: Number
     cap: float = inf  # bounds the size of the rule's sum
     per: str | None = None  # a numeric act field
     per_max: float = inf
@@ -128,6 +129,7 @@ class Stage:
     cooldown_ms: float = 0.0
     feedback: tuple[str, ...] = ()
     stuck_after_ms: float = inf
+    only_known: bool = False  # `enter` holds for no lead that is not known
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.fold_lead import MAX_FENCES, MAX_WINDOW
+from processors.fold_lead import MAX_FENCES
 from processors.models import load_shipped
 from processors.row_store import MAX_ROW_BYTES
 from processors.take_traits import MAX_TRAITS, cut
 from processors.units import MAX_LIMITED_ENTRIES
+from processors.window import MAX_WINDOW
 from schemas.codec import encode
 from schemas.rows import Row
 from tests.processors.history import LEAD, History

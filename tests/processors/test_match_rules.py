@@ -65,7 +65,8 @@ def test_the_reference_model_matches_as_the_table_says(
     fields: dict[str, Any], expected: list[tuple[str, float, float, tuple[str, ...], str]]
 ) -> None:
     match = REFERENCE.match(event(**fields), NOON)
-    assert [(hit.rule.id, *hit[1:]) for hit in match.hits] == expected
+    assert [(hit.rule.id, hit.units, hit.weight, hit.tags, hit.by) for hit in match.hits] == expected
+    assert all(hit.tag_keys == tuple(f"{hit.rule.id}#{tag}" for tag in hit.tags) for hit in match.hits)
     assert match.foreign is False
 
 
@@ -192,9 +193,20 @@ def test_any_text_is_matched_without_an_error(url: str, kind: str, asset: str) -
 
 
 def test_what_is_kept_is_bounded() -> None:
-    one = matcher("rules: [{id: a, points: 1, when: {url: '/x*'}}]")
-    for number in range(9000):
-        one.match(event(event="page_view", url=f"/x{number}"), NOON)
+    one = matcher("rules: [{id: a, points: 1, when: {url: '/x*', asset: '*', title: '*', referrer: '*'}}]")
+    sizes = []
+    for number in range(3000):
+        for fields in ({}, {"asset": "a"}, {"title": "t"}, {"asset": "a", "referrer": "r"}):
+            one.match(event(event="page_view", url=f"/x{number}", **fields), NOON)
+        sizes.append(sum(len(page.plans) for page in one._pages.values()))
+    assert 8000 < max(sizes) <= 8192
     one.match(event(event="page_view", url="/x" + "y" * 600), NOON)
-    assert len(one._plans) == 8192
-    assert max(len(url or "") for _, url, _ in one._plans) < 600
+    assert max(len(url or "") for _, url in one._pages) < 600
+
+
+@given(st.lists(st.sampled_from(["asset", "title", "utm__medium", "click_id", "properties__topic"]), unique=True))
+def test_what_was_kept_of_another_act_of_the_page_changes_nothing(names: list[str]) -> None:
+    values = {"click_id": "gclid", "utm__medium": "cpc", "properties__topic": "content-marketing"}
+    act = event(event="page_view", url="https://www.acme.example/pricing", **{n: values.get(n, "x") for n in names})
+    fresh = Matcher(REFERENCE_MODEL)
+    assert REFERENCE.match(act, NOON) == fresh.match(act, NOON)

@@ -1,0 +1,92 @@
+"""The acts that a row remembers, so that a repeat is recognised, and when it forgets them and its closed limits."""
+
+from typing import Literal
+
+from processors.active_model import ActiveModel
+from processors.calendar import DAY_MS, LONGEST_MS
+from processors.units import DAYS_RULE, KEPT_MS, close_bucket, evict_day
+from schemas.rows import NEVER_MS, Hit, Row
+
+MAX_WINDOW = 4000  # acts, hits and their tags, together, that a row remembers
+_NEVER_DAY = NEVER_MS // DAY_MS
+
+
+def refusal(row: Row, id8: bytes, logged_at: int) -> Literal["duplicate", "flood"] | None:
+    """Why the row takes no such act at `logged_at`; None: it does."""
+    window = row.window
+    known = window.get(id8)
+    if known is not None and known[0] >= max(row.now, logged_at) - KEPT_MS:
+        return "duplicate"
+    if len(window) + row.hits < MAX_WINDOW:
+        return None
+    oldest, _ = next(iter(window.values()))
+    # If it can go by now there is room: else one flood would shut the window for ever.
+    return "flood" if oldest >= _horizon(logged_at // DAY_MS) else None
+
+
+def remember_act(row: Row, id8: bytes, at: int, hits: tuple[Hit, ...]) -> None:
+    window = row.window
+    if id8 in window:
+        _forget_act(row, id8)
+    if not window:
+        row.evict_day = min(row.evict_day, evict_day(at))
+    window[id8] = (at, hits)
+    if hits:
+        row.hits += _weight_of(hits)
+
+
+def _forget_act(row: Row, id8: bytes) -> None:
+    hits = row.window.pop(id8)[1]
+    if hits:
+        row.hits -= _weight_of(hits)
+
+
+def _weight_of(hits: tuple[Hit, ...]) -> int:
+    """How much of a row's window the hits of an act take: a tag is as long as a hit."""
+    return sum([1 + len(tags) for _, _, _, tags in hits])
+
+
+def _horizon(day: int) -> int:
+    """On that day of row time, no act before this can be repeated any more."""
+    return day * DAY_MS - KEPT_MS
+
+
+def evict(row: Row, active: ActiveModel) -> None:
+    """Forget what no accepted act can repeat any more.
+
+    By whole days of row time, and from the front only: acts and windows come in nearly in order, so an entry that
+    arrived late stays until those before it go. The row still depends on nothing but its own records.
+    """
+    day = row.now // DAY_MS
+    if day < row.evict_day:
+        return
+    horizon, next_day = _horizon(day), _NEVER_DAY
+    window = row.window
+    while window:
+        oldest = next(iter(window))
+        at = window[oldest][0]
+        if at >= horizon:
+            next_day = evict_day(at)
+            break
+        _forget_act(row, oldest)
+    for rule in list(row.limited):
+        # A rule that the model no longer has, or no longer limits, counts as one of a month.
+        limited = active.limited.get(rule)
+        longest_ms = limited.longest_ms if limited is not None else LONGEST_MS["day" if rule == DAYS_RULE else "month"]
+        next_day = min(next_day, _evict_buckets(row, rule, longest_ms, horizon))
+    row.evict_day = next_day
+
+
+def _evict_buckets(row: Row, rule: str, longest_ms: int, horizon: int) -> int:
+    """Returns the day on which to look at the rule's buckets again."""
+    buckets = row.limited[rule]
+    while buckets:
+        key = next(iter(buckets))
+        start = key >> 8
+        if start == 0:  # the window of a lifetime never ends
+            return _NEVER_DAY
+        ends = max(buckets[key].touched, start + longest_ms)
+        if ends >= horizon:
+            return evict_day(ends)
+        close_bucket(row, rule, key)
+    return _NEVER_DAY
