@@ -11,13 +11,13 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from streams.clock import Clock, PlayedClock, SystemClock
+from streams.nearest import did_you_mean
 from streams.topics import Topics
 
 DEFAULT_FILE = "leadstream.toml"
@@ -186,11 +186,9 @@ class _Reader:
             if key not in hints and base in hints and hints[base] is str:
                 values[base] = self._read_file(str(values.pop(key)), (*path, key))
             elif key not in hints:
-                near = get_close_matches(key, hints, n=1)
-                hint = f' Did you mean "{near[0]}"?' if near else ""
                 full = ".".join((*path, key))
                 self._problems.append(
-                    f"{self._at((*path, key))}{full}: unknown key.{hint} Known here: {', '.join(hints)}"
+                    f"{self._at((*path, key))}{full}: unknown key.{did_you_mean(key, hints)} Known here: {', '.join(hints)}"
                 )
             else:
                 for name, value, inner in _sections(values[key], hints[key]):

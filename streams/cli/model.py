@@ -16,13 +16,14 @@ from sources.played import Problem
 from streams.cli.exits import FINDING, WRONG_INPUT, CommandError
 from streams.cli.model_activation import activate, active
 from streams.cli.model_files import check_model_text, read_model_file
+from streams.cli.words import Group
 from streams.clock import SystemClock
 from streams.explain import explain_event
 
 _TIMES = frozenset({"occurred_at", "received_at", "timestamp", "receivedAt"})
 
 
-@click.group
+@click.group(cls=Group)
 def model() -> None:
     """Check, test, explain and activate a scoring model.
 
