@@ -8,7 +8,10 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """` Did you mean "verify"?`, or nothing where no known word is near."""
-    near = get_close_matches(word, list(known), n=1)
-    return f' Did you mean "{near[0]}"?' if near else ""
+def did_you_mean(word: str, known: Iterable[str], *, prefix: str = "") -> str:
+    """` Did you mean "verify"?`, or nothing where no known word is near.
+
+    `prefix` begins all words and is no reason to call two of them near.
+    """
+    near = get_close_matches(word.removeprefix(prefix), [each.removeprefix(prefix) for each in known], n=1)
+    return f' Did you mean "{prefix}{near[0]}"?' if near else ""
