@@ -30,7 +30,7 @@ UNDONE = {  # causes without an act
     "feedback": "moved by sales",
 }
 SPOKEN_STAGES = 3  # a stage id up to so long is an abbreviation: mql, sal, sql, poc
-KEY_TAIL = 6
+KEY_TAIL = 6  # characters of an id that are shown
 
 NextExit = Callable[[StageTransition], int | None]
 """When (ms UTC) the lead will leave its stage if nothing happens; None: never, or not known."""
@@ -103,9 +103,15 @@ def _shown_traits(transition: StageTransition, shown: Collection[str]) -> dict[s
 
 def _who(traits: dict[str, str], key: str) -> str:
     name = traits.get("name") or _joined(" ", [traits.get("first_name", ""), traits.get("last_name", "")])
-    person = name or traits.get("email") or f"A visitor (…{plain(key[-KEY_TAIL:])})"
+    person = name or traits.get("email") or _visitor(key)
     role = _joined(" at ", [traits.get("title", ""), traits.get("company", "")])
     return _joined(", ", [person, role])
+
+
+def _visitor(key: str) -> str:
+    """`A visitor (…f2aaaa)`: the end of the id, without the digit that a key begins with."""
+    id_ = key[1:]
+    return f"A visitor ({'…' if len(id_) > KEY_TAIL else ''}{plain(id_[-KEY_TAIL:])})"
 
 
 def _deed(transition: StageTransition) -> str:

@@ -66,6 +66,13 @@ def test_who_it_is_is_told_as_far_as_it_is_known(traits: dict[str, Any], who: st
     assert headline(transition(traits=traits), SHOWN_TRAITS).startswith(f'{who}, came to "Data Summit"')
 
 
+@pytest.mark.parametrize(
+    ("key", "who"), [("1me", "A visitor (me)"), ("1visitor", "A visitor (…isitor)"), ("1sitor1", "A visitor (sitor1)")]
+)
+def test_a_visitor_is_named_by_the_end_of_the_id_without_the_digit_of_the_key(key: str, who: str) -> None:
+    assert headline(transition(traits={}, lead_key=key), SHOWN_TRAITS).startswith(f"{who}, ")
+
+
 def test_a_trait_that_may_not_be_shown_is_nowhere_in_the_text() -> None:
     text = alert_text(transition(), {"company", "country"}, UTC)
     whole = "\n".join([*text.lines, text.subject, text.body])
