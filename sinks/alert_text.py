@@ -3,7 +3,7 @@
 The same transition always gives the same text. Every field from outside goes through `plain`.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
@@ -32,9 +32,6 @@ UNDONE = {  # causes without an act
 SPOKEN_STAGES = 3  # a stage id up to so long is an abbreviation: mql, sal, sql, poc
 KEY_TAIL = 6  # characters of an id that are shown
 
-NextExit = Callable[[StageTransition], int | None]
-"""When (ms UTC) the lead will leave its stage if nothing happens; None: never, or not known."""
-
 
 @dataclass(frozen=True, slots=True)
 class AlertText:
@@ -55,11 +52,12 @@ class _Words:
 
 
 def alert_text(
-    transition: StageTransition, shown: Collection[str], timezone: tzinfo, next_exit: NextExit | None = None
+    transition: StageTransition, shown: Collection[str], timezone: tzinfo, until: int | None = None
 ) -> AlertText:
-    """`shown` names the traits that may leave in an alert."""
+    """`shown` names the traits that may leave in an alert. `until` (ms UTC): when the lead will leave its stage if
+    nothing happens; None: never, or not known.
+    """
     traits = _shown_traits(transition, shown)
-    until = next_exit(transition) if next_exit is not None else None
     ends = [
         _answer(transition, timezone),
         "" if until is None else f"cools down {moment(until, timezone)} if nothing happens",

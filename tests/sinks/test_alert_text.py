@@ -18,7 +18,7 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 def test_a_new_mql_reads_as_four_lines_with_the_last_act_first() -> None:
-    text = alert_text(transition(), SHOWN_TRAITS, UTC, lambda _: MARCH_2 + 17 * 24 * HOUR + 13 * HOUR)
+    text = alert_text(transition(), SHOWN_TRAITS, UTC, MARCH_2 + 17 * 24 * HOUR + 13 * HOUR)
     assert text.lines == (
         'Ada Lovelace, CTO at Big Bank, came to "Data Summit" · new MQL, A2',
         (
