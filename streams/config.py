@@ -139,6 +139,19 @@ def load_settings(file: str | None = None, environment: Mapping[str, str] | None
     Raises:
         SettingsError: all that is wrong.
     """
+    return _reader(file, environment).read()
+
+
+def broker_is_named(file: str | None = None, environment: Mapping[str, str] | None = None) -> bool:
+    """Does the file or the environment say where the broker is? Otherwise its address is a guess.
+
+    Raises:
+        SettingsError: as `load_settings`.
+    """
+    return "bootstrap_servers" in _reader(file, environment).values().get("kafka", {})
+
+
+def _reader(file: str | None, environment: Mapping[str, str] | None) -> "_Reader":
     path = Path(file or DEFAULT_FILE)
     text = ""
     if file is not None or path.is_file():
@@ -146,7 +159,7 @@ def load_settings(file: str | None = None, environment: Mapping[str, str] | None
             text = path.read_text("utf-8")
         except OSError as error:
             raise SettingsError([f"{path}: cannot be read: {error.strerror}"]) from error
-    return _Reader(path.name, text, os.environ if environment is None else environment).read()
+    return _Reader(path.name, text, os.environ if environment is None else environment)
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
@@ -162,7 +175,8 @@ class _Reader:
         self._environment = environment
         self._problems: list[str] = []
 
-    def read(self) -> Settings:
+    def values(self) -> dict[str, Any]:
+        """What file and environment say, by section and key; without defaults."""
         try:
             values: dict[str, Any] = tomllib.loads(self._text)
         except tomllib.TOMLDecodeError as error:
@@ -171,6 +185,10 @@ class _Reader:
         self._override(values)
         if self._problems:
             raise SettingsError(self._problems)
+        return values
+
+    def read(self) -> Settings:
+        values = self.values()
         try:
             return msgspec.convert(values, Settings, strict=False)
         except msgspec.ValidationError as error:

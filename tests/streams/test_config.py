@@ -13,6 +13,7 @@ from streams.config import (
     Settings,
     SettingsError,
     WriteKey,
+    broker_is_named,
     environment_of,
     load_settings,
 )
@@ -146,6 +147,24 @@ def test_what_kubernetes_says_of_a_service_with_our_name_is_none_of_our_settings
         "LEADSTREAM_PORT_8080_TCP_ADDR": "10.0.0.7",
     }
     assert load_settings(str(file), links) == load_settings(str(file), {})
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "named"),
+    [
+        ("", {}, False),
+        ("[kafka]\npartitions = 3", {"KAFKA_BOOTSTRAP_SERVERS": ""}, False),
+        ("[kafka]\nbootstrap_servers = 'localhost:9092'", {}, True),
+        ("", {"KAFKA_BOOTSTRAP_SERVERS": "localhost:9092"}, True),
+        ("", {"LEADSTREAM_KAFKA_BOOTSTRAP_SERVERS": "localhost:9092"}, True),
+    ],
+)
+def test_a_broker_is_named_where_somebody_said_where_it_is(
+    tmp_path: Path, text: str, environment: dict[str, str], named: bool
+) -> None:
+    path = tmp_path / "leadstream.toml"
+    path.write_text(text)
+    assert broker_is_named(str(path), environment) is named
 
 
 def test_a_file_that_is_asked_for_must_be_there(tmp_path: Path) -> None:
