@@ -1,5 +1,6 @@
 """Model file -> model, or everything that is wrong with it."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from processors.model.build import build
@@ -17,7 +18,17 @@ Tree = dict[str, Any]
 
 class Checked(NamedTuple):
     model: ScoringModel
-    warnings: list[Problem]
+    findings: Findings
+    rules: Mapping[str, int]  # rule id -> its index in the file
+
+    @property
+    def warnings(self) -> list[Problem]:
+        """In the order of the file."""
+        return self.findings.warnings
+
+    def warn_of_condition(self, rule: str, message: str) -> None:
+        """Add what only somebody with a log can know: something about the `when` of a rule."""
+        self.findings.warn(("rules", self.rules[rule], "when"), message)
 
 
 def check_model(text: str, file: str = "model.yaml") -> Checked:
@@ -28,7 +39,7 @@ def check_model(text: str, file: str = "model.yaml") -> Checked:
     """
     tree, findings = _read(text, file)
     find_warnings(tree, findings)
-    return Checked(build(tree, findings), findings.warnings)
+    return Checked(build(tree, findings), findings, {rule["id"]: index for index, rule in enumerate(tree["rules"])})
 
 
 def model_tree(text: str, file: str = "model.yaml") -> Tree:

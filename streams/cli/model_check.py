@@ -1,5 +1,6 @@
 """`leadstream model check` and `model test`."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from streams.cli.model_comparison import (
     model_name,
 )
 from streams.cli.model_files import check_model_text, read_model_file
-from streams.cli.printing import print_json
+from streams.cli.printing import escaped, print_json
+from streams.cli.times import Span
+from streams.cli.unfitted_rules import warn_of_unfitted
 
 
 def checked_file(file: str) -> Checked:
@@ -26,45 +29,51 @@ def checked_file(file: str) -> Checked:
     Raises:
         CommandError: it cannot be read, or is no model.
     """
-    return _checked(read_model_file(file), file)
-
-
-def _checked(text: str, file: str) -> Checked:
-    checked = check_model_text(text, file)
-    for warning in checked.warnings:
-        _warn(str(warning))
+    checked = check_model_text(read_model_file(file), file)
+    _warn(map(str, checked.warnings))
     return checked
 
 
-def _warn(warning: str) -> None:
-    click.echo(f"warn {warning}", err=True)
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        click.echo(f"warn {escaped(warning)}", err=True)
 
 
 @click.command
 @click.argument("file")
+@click.option(
+    "--on", type=Span(), help="Read the events of this time, such as 30d; warn of rules that none of them fits."
+)
 @click.option("--json", "as_json", is_flag=True)
 @click.pass_context
-def check(context: click.Context, file: str, as_json: bool) -> None:
+def check(context: click.Context, file: str, on: int | None, as_json: bool) -> None:
     """Is it right? Tells every problem at once, with line, column and the nearest key, and runs its tests.
 
     Where the settings name a broker, it also says what changes against the model that is active.
 
     \b
     leadstream model check model.yaml
+    leadstream model check model.yaml --on 30d
+
+    Exit code 1: a test fails; 2: the file is wrong; 3: with --on, the broker is away.
     """
     text = read_model_file(file)
-    checked = _checked(text, file)
+    checked = check_model_text(text, file)
     model, counts = checked.model, _counts(checked.model)
     if not as_json:
         told = ", ".join(f"{count} {what if count != 1 else what.removesuffix('s')}" for what, count in counts.items())
         click.echo(f"{Path(file).name}: {model.name}@{model.version}, {told}")
-    active, warnings = _compare(context, text, model, as_json=as_json)
+    active, gone = _compare(context, text, model, as_json=as_json)
+    read = None if on is None else warn_of_unfitted(context, checked, on)
+    warnings = [*map(str, checked.warnings), *gone]
+    _warn(warnings)
     found = {
         "name": model.name,
         "version": model.version,
         "counts": counts,
         "active": active,
-        "warnings": [*map(str, checked.warnings), *warnings],
+        "on": read,
+        "warnings": warnings,
         "tests": _run_tests(model, ""),
     }
     _tell(found, as_json=as_json)
@@ -83,7 +92,7 @@ def _counts(model: ScoringModel) -> dict[str, int]:
 def _compare(
     context: click.Context, text: str, model: ScoringModel, *, as_json: bool
 ) -> tuple[dict[str, Any] | None, list[str]]:
-    """(what changes against the active model, warnings about it); both are told."""
+    """(what changes against the active model, which is told; warnings about it, which are not told yet)."""
     before, why_not = active_to_compare(context)
     if before is None:
         click.echo(f"not compared: {why_not}", err=True)
@@ -93,10 +102,7 @@ def _compare(
         same = (before["name"], before["version"]) == (model.name, model.version)
         told = [f"the same as the active {model_name(before)}"] if same else change_lines(before, changes)
         click.echo("\n".join(told))
-    warnings = change_warnings(changes)
-    for warning in warnings:
-        _warn(warning)
-    return change_data(before, changes), warnings
+    return change_data(before, changes), change_warnings(changes)
 
 
 @click.command

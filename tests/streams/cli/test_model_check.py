@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from streams import recent_events
 from streams.cli import model_comparison
 from streams.embedded.process import free_port
 from tests.streams.cli.commands import REFERENCE, Answer, Site, run
@@ -103,3 +104,54 @@ async def test_wrong_settings_are_wrong_input(file: Path) -> None:
     answer = await check(file, CHANGED)
     assert answer.code == 2
     assert "leadstream.toml:2: kafka.bootstrap: unknown key" in answer.err
+
+
+# --- --on ---
+
+
+async def check_on(site: Site, file: Path, text: str, span: str, *options: str) -> Answer:
+    """By the clock of the site: its acts are of the last hour."""
+    await asyncio.to_thread(file.write_text, text, "utf-8")
+    return await site.run("model", "check", str(file), "--on", span, *options)
+
+
+async def test_a_rule_that_no_act_of_that_time_fits_is_a_warning_with_its_place(site: Site, file: Path) -> None:
+    answer = await check_on(site, file, REFERENCE.replace("event: event_attended}", "event: events_attended}"), "30d")
+    assert answer.code == 0
+    assert (
+        'warn model.yaml:59:67: rules[9].when: no event "events_attended" in the last 30 days. '
+        "Seen: event_attended (once)\n" in answer.err
+    )
+    assert "rules[0].when" not in answer.err, "two visitors looked at prices"
+    assert answer.err.count("warn ") == 15, "two rules of seventeen were fitted"
+
+
+async def test_json_has_what_was_read_and_the_warnings(site: Site, file: Path) -> None:
+    found = (await check_on(site, file, REFERENCE, "12h", "--json")).data
+    assert found["on"] == {"span_ms": 12 * 3_600_000, "events": 5, "cut": False}
+    assert [warning for warning in found["warnings"] if '"trial_started" in the last 12h' in warning]
+    assert (await site.run("model", "check", str(file), "--json")).data["on"] is None
+
+
+async def test_where_no_act_is_recent_enough_no_rule_is_blamed(site: Site, file: Path) -> None:
+    answer = await check_on(site, file, REFERENCE, "1s")
+    assert answer.err == "no act in the last 1s: which rules fit cannot be told\n"
+
+
+async def test_what_was_left_out_is_said(site: Site, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent_events, "MAX_RECORDS", 4)
+    answer = await check_on(site, file, REFERENCE, "30d")
+    assert "only the newest " in answer.err
+    assert " of the last 30 days were read\n" in answer.err
+
+
+async def test_what_was_asked_for_and_cannot_be_read_is_an_error(file: Path) -> None:
+    without = await check(file, REFERENCE, "--on", "30d")
+    assert without.code == 2
+    assert "--on reads the events log, and no broker is configured" in without.err
+    away = await check(file, REFERENCE, "--on", "30d", broker=f"127.0.0.1:{free_port()}")
+    assert away.code == 3
+    assert "KAFKA_BOOTSTRAP_SERVERS" in away.err
+    wrong = await check(file, REFERENCE, "--on", "30")
+    assert wrong.code == 2
+    assert '"30" has no unit. Write 30d' in wrong.err
