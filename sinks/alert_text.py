@@ -3,7 +3,7 @@
 The same transition always gives the same text. Every field from outside goes through `plain`.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
@@ -30,10 +30,7 @@ UNDONE = {  # causes without an act
     "feedback": "moved by sales",
 }
 SPOKEN_STAGES = 3  # a stage id up to so long is an abbreviation: mql, sal, sql, poc
-KEY_TAIL = 6
-
-NextExit = Callable[[StageTransition], int | None]
-"""When (ms UTC) the lead will leave its stage if nothing happens; None: never, or not known."""
+KEY_TAIL = 6  # characters of an id that are shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +52,12 @@ class _Words:
 
 
 def alert_text(
-    transition: StageTransition, shown: Collection[str], timezone: tzinfo, next_exit: NextExit | None = None
+    transition: StageTransition, shown: Collection[str], timezone: tzinfo, until: int | None = None
 ) -> AlertText:
-    """`shown` names the traits that may leave in an alert."""
+    """`shown` names the traits that may leave in an alert. `until` (ms UTC): when the lead will leave its stage if
+    nothing happens; None: never, or not known.
+    """
     traits = _shown_traits(transition, shown)
-    until = next_exit(transition) if next_exit is not None else None
     ends = [
         _answer(transition, timezone),
         "" if until is None else f"cools down {moment(until, timezone)} if nothing happens",
@@ -103,9 +101,15 @@ def _shown_traits(transition: StageTransition, shown: Collection[str]) -> dict[s
 
 def _who(traits: dict[str, str], key: str) -> str:
     name = traits.get("name") or _joined(" ", [traits.get("first_name", ""), traits.get("last_name", "")])
-    person = name or traits.get("email") or f"A visitor (…{plain(key[-KEY_TAIL:])})"
+    person = name or traits.get("email") or _visitor(key)
     role = _joined(" at ", [traits.get("title", ""), traits.get("company", "")])
     return _joined(", ", [person, role])
+
+
+def _visitor(key: str) -> str:
+    """`A visitor (…f2aaaa)`: the end of the id, without the digit that a key begins with."""
+    id_ = key[1:]
+    return f"A visitor ({'…' if len(id_) > KEY_TAIL else ''}{plain(id_[-KEY_TAIL:])})"
 
 
 def _deed(transition: StageTransition) -> str:

@@ -6,23 +6,26 @@ it shows an alert twice.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import cast
 
 from schemas.metrics import Metrics
 from schemas.records import Alert, StageTransition
 from sinks.alert_ledger import AlertLedger, Digest
-from sinks.alert_text import NextExit, alert_text, digest_text, headline
+from sinks.alert_text import alert_text, digest_text, headline
 from sinks.base import Delivery, Input, SinkError, Undeliverable
 from sinks.channels import Channel
 from sinks.config import AlertsSettings
 
 log = logging.getLogger(__name__)
 
+NextExit = Callable[[StageTransition], Awaitable[int | None]]
+"""When (ms UTC) the lead will leave its new stage if nothing happens; None: never, or not known. It raises nothing."""
+
 
 class AlertsSink:
     """`channels` by name; `fallback` takes what a channel without settings should get (None: such an alert is
-    undeliverable). `next_exit` solves when the lead will leave its new stage.
+    undeliverable). `next_exit` solves what the model alone can tell (None: alerts do not say it).
     """
 
     inputs: frozenset[Input] = frozenset({"transitions"})
@@ -72,7 +75,8 @@ class AlertsSink:
 
     async def _send(self, transition: StageTransition, name: str, channel: Channel) -> None:
         settings = self._settings
-        await channel.send(alert_text(transition, settings.shown_traits, settings.timezone, self._next_exit))
+        until = await self._next_exit(transition) if self._next_exit is not None else None
+        await channel.send(alert_text(transition, settings.shown_traits, settings.timezone, until))
         self._metrics.count("leadstream_alerts_decided_total", channel=name, decision="sent")
         await self._ledger.sent(transition["id"], name)
 

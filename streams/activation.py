@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaProducer
 
-from processors.model import ScoringModel
-from processors.model_log import model_activated, read_model_record
+from processors.model_log import model_activated
 from schemas.codec import encode
 from schemas.keys import CONTROL_KEY
 from schemas.records import ModelActivated
@@ -68,34 +67,3 @@ async def write_activation(
             await producer.send_and_wait(topics.events, value, key=CONTROL_KEY, partition=number, timestamp_ms=now_ms())
     finally:
         await producer.stop()
-
-
-@dataclass(frozen=True, slots=True)
-class RuleChanges:
-    """Rule ids. `points`: (id, before, after). `orphaned`: gone, and no rule of the new model says `was`."""
-
-    added: tuple[str, ...]
-    removed: tuple[str, ...]
-    renamed: tuple[tuple[str, str], ...]
-    points: tuple[tuple[str, float, float], ...]
-
-    @property
-    def orphaned(self) -> tuple[str, ...]:
-        heirs = {old for old, _ in self.renamed}
-        return tuple(rule for rule in self.removed if rule not in heirs)
-
-
-def rule_changes(before: ModelActivated | None, after: ScoringModel) -> RuleChanges:
-    """What the new model changes in the rules of the old one."""
-    old = {} if before is None else {rule.id: rule.points for rule in read_model_record(before["body"]).rules}
-    new = {rule.id: rule.points for rule in after.rules}
-    return RuleChanges(
-        added=_only(new, old),
-        removed=_only(old, new),
-        renamed=tuple((rule.was, rule.id) for rule in after.rules if rule.was is not None and rule.was in old),
-        points=tuple((rule, old[rule], points) for rule, points in new.items() if old.get(rule, points) != points),
-    )
-
-
-def _only(these: dict[str, float], those: dict[str, float]) -> tuple[str, ...]:
-    return tuple(rule for rule in these if rule not in those)

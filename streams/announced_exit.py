@@ -1,12 +1,66 @@
 """When a lead that has just moved will leave its new stage if nothing more happens: what an alert announces."""
 
+import asyncio
+import logging
+
+from aiokafka.errors import KafkaError
+
 from processors.active_model import ActiveModel
+from processors.model_log import read_model_record
 from processors.next_exit import first_exit
 from schemas.records import StageTransition
-from schemas.rows import Row, Tally
+from schemas.rows import Row, Tally, UnreadableRowError
 from streams.clock import DAY_MS
+from streams.model_records import Rank, active_model
+from streams.provision import admin_client, partition_counts
+from streams.topics import Topics
+
+log = logging.getLogger(__name__)
 
 _HORIZON_MS = 400 * DAY_MS
+_READ_SECONDS = 5.0  # an alert that waits for its model waits no longer
+_RETRY_SECONDS = 60.0
+
+
+class AnnouncedExits:
+    """`announced_exit` for whoever does not know the model: it is read from the log, again when a newer one has moved
+    a lead. While it cannot be read, nothing is announced.
+    """
+
+    def __init__(self, bootstrap_servers: str, topics: Topics) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._topics = topics
+        self._active: ActiveModel | None = None
+        self._not_before = 0.0  # in the loop's time
+
+    async def of(self, transition: StageTransition) -> int | None:
+        """As `announced_exit`; None also while the model is not known."""
+        rank = (transition["model"]["n"], transition["model"]["version"])
+        if self._rank() < rank:
+            await self._read_model()
+        if self._active is None or self._rank() < rank:
+            return None
+        return announced_exit(transition, self._active)
+
+    def _rank(self) -> Rank:
+        return (0, "") if self._active is None else (self._active.n, self._active.model.version)
+
+    async def _read_model(self) -> None:
+        now = asyncio.get_running_loop().time
+        if now() < self._not_before:
+            return
+        servers, topics = self._bootstrap_servers, self._topics
+        try:
+            async with asyncio.timeout(_READ_SECONDS):
+                async with admin_client(servers) as admin:
+                    partitions = (await partition_counts(admin))[topics.events]
+                found = await active_model(servers, topics, partitions)
+        except (KafkaError, OSError, KeyError, UnreadableRowError) as error:  # OSError: also a timeout
+            log.warning("alerts do not say when leads cool down: the model cannot be read (%s)", type(error).__name__)
+            self._not_before = now() + _RETRY_SECONDS
+        else:
+            if found is not None:
+                self._active = ActiveModel(read_model_record(found["body"]), found["n"], at=0)
 
 
 def announced_exit(transition: StageTransition, active: ActiveModel) -> int | None:

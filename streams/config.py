@@ -2,7 +2,7 @@
 
 `LEADSTREAM_<SECTION>_<KEY>` overrides a key; `<KEY>_FILE` (in both) names a file that holds the value, for secrets.
 `KAFKA_BOOTSTRAP_SERVERS` and `REDIS_URL` are known, too. `LEADSTREAM_WRITE_KEYS` and `LEADSTREAM_CHANNELS` are JSON. Every
-wrong key is told at once, with its line and the nearest valid key.
+wrong key and variable is told at once, with its line and the nearest valid one.
 """
 
 import json
@@ -10,18 +10,18 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from difflib import get_close_matches
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from streams.clock import Clock, PlayedClock, SystemClock
+from streams.nearest import did_you_mean
+from streams.setting_variables import ALIASES, OF_A_FILE, hint_at, unknown_variables, variables
 from streams.topics import Topics
 
 DEFAULT_FILE = "leadstream.toml"
-_ALIASES = {"KAFKA_BOOTSTRAP_SERVERS": ("kafka", "bootstrap_servers"), "REDIS_URL": ("redis", "url")}
 
 
 @dataclass(frozen=True)
@@ -139,6 +139,19 @@ def load_settings(file: str | None = None, environment: Mapping[str, str] | None
     Raises:
         SettingsError: all that is wrong.
     """
+    return _reader(file, environment).read()
+
+
+def broker_is_named(file: str | None = None, environment: Mapping[str, str] | None = None) -> bool:
+    """Does the file or the environment say where the broker is? Otherwise its address is a guess.
+
+    Raises:
+        SettingsError: as `load_settings`.
+    """
+    return "bootstrap_servers" in _reader(file, environment).values().get("kafka", {})
+
+
+def _reader(file: str | None, environment: Mapping[str, str] | None) -> "_Reader":
     path = Path(file or DEFAULT_FILE)
     text = ""
     if file is not None or path.is_file():
@@ -146,13 +159,13 @@ def load_settings(file: str | None = None, environment: Mapping[str, str] | None
             text = path.read_text("utf-8")
         except OSError as error:
             raise SettingsError([f"{path}: cannot be read: {error.strerror}"]) from error
-    return _Reader(path.name, text, os.environ if environment is None else environment).read()
+    return _Reader(path.name, text, os.environ if environment is None else environment)
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
     """The variables that give a child process the same settings. They hold its secrets."""
     values = msgspec.to_builtins(settings)
-    return {name: _as_text(path, _value_at(values, path)) for name, path in _variables() if name not in _ALIASES}
+    return {name: _as_text(path, _value_at(values, path)) for name, path in variables(Settings) if name not in ALIASES}
 
 
 class _Reader:
@@ -162,7 +175,8 @@ class _Reader:
         self._environment = environment
         self._problems: list[str] = []
 
-    def read(self) -> Settings:
+    def values(self) -> dict[str, Any]:
+        """What file and environment say, by section and key; without defaults."""
         try:
             values: dict[str, Any] = tomllib.loads(self._text)
         except tomllib.TOMLDecodeError as error:
@@ -171,6 +185,10 @@ class _Reader:
         self._override(values)
         if self._problems:
             raise SettingsError(self._problems)
+        return values
+
+    def read(self) -> Settings:
+        values = self.values()
         try:
             return msgspec.convert(values, Settings, strict=False)
         except msgspec.ValidationError as error:
@@ -186,19 +204,18 @@ class _Reader:
             if key not in hints and base in hints and hints[base] is str:
                 values[base] = self._read_file(str(values.pop(key)), (*path, key))
             elif key not in hints:
-                near = get_close_matches(key, hints, n=1)
-                hint = f' Did you mean "{near[0]}"?' if near else ""
                 full = ".".join((*path, key))
                 self._problems.append(
-                    f"{self._at((*path, key))}{full}: unknown key.{hint} Known here: {', '.join(hints)}"
+                    f"{self._at((*path, key))}{full}: unknown key.{did_you_mean(key, hints)} Known here: {', '.join(hints)}"
                 )
             else:
                 for name, value, inner in _sections(values[key], hints[key]):
                     self._check(value, inner, (*path, key, *name))
 
     def _override(self, values: dict[str, Any]) -> None:
-        for name, path in _variables():
-            for variable, from_file in ((name, False), (f"{name}_FILE", True)):
+        self._problems += unknown_variables(Settings, self._environment)
+        for name, path in variables(Settings):
+            for variable, from_file in ((name, False), (name + OF_A_FILE, True)):
                 text = self._environment.get(variable)
                 if text:  # an empty variable, as compose files make them, says nothing
                     text = self._read_file(text, (variable,)) if from_file else text
@@ -206,7 +223,7 @@ class _Reader:
 
     def _value_of(self, variable: str, path: tuple[str, ...], text: str) -> Any:
         """A list of names is written with commas, tables as JSON, anything else as it is."""
-        hint = _hint_at(path)
+        hint = hint_at(Settings, path)
         if hint == list[str]:
             return [item.strip() for item in text.split(",") if item.strip()]
         if get_origin(hint) is None:
@@ -249,26 +266,6 @@ def _sections(value: Any, hint: Any) -> Iterator[tuple[tuple[str, ...], dict[str
         yield from (((name,), item, get_args(hint)[1]) for name, item in value.items() if isinstance(item, dict))
 
 
-def _variables() -> Iterator[tuple[str, tuple[str, ...]]]:
-    """(name, path) of every variable that overrides a value."""
-    hints = get_type_hints(Settings)
-    for section in fields(Settings):
-        hint = hints[section.name]
-        if is_dataclass(hint):
-            for key in fields(hint):
-                yield f"LEADSTREAM_{section.name}_{key.name}".upper(), (section.name, key.name)
-        else:
-            yield f"LEADSTREAM_{section.name}".upper(), (section.name,)
-    yield from _ALIASES.items()
-
-
-def _hint_at(path: tuple[str, ...]) -> Any:
-    hint: Any = Settings
-    for key in path:
-        hint = get_type_hints(hint)[key]
-    return hint
-
-
 def _put(values: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     for key in path[:-1]:
         values = values.setdefault(key, {})
@@ -285,4 +282,4 @@ def _as_text(path: tuple[str, ...], value: Any) -> str:
     """What `_Reader` reads back as this value."""
     if isinstance(value, str):
         return value
-    return ",".join(value) if _hint_at(path) == list[str] else json.dumps(value)
+    return ",".join(value) if hint_at(Settings, path) == list[str] else json.dumps(value)

@@ -42,6 +42,20 @@ async def log_start(bootstrap_servers: str, partitions: Collection[TopicPartitio
         return await _starts(consumer, partitions)
 
 
+async def log_at(bootstrap_servers: str, partitions: Collection[TopicPartition], at: int) -> dict[TopicPartition, int]:
+    """An offset before which no record is as new as `at` (ms UTC); the log's end where none is.
+
+    Records from there on may be older, too: their times are in no order, and the embedded broker always says 0.
+    """
+    if not partitions:
+        return {}
+    async with _consumer(bootstrap_servers) as consumer:
+        found = await consumer.offsets_for_times(dict.fromkeys(partitions, at))
+        none = [tp for tp in partitions if found.get(tp) is None]
+        ends = await _ends(consumer, none) if none else {}
+        return {tp: ends[tp] if tp in ends else found[tp].offset for tp in partitions}
+
+
 async def read_log(
     bootstrap_servers: str,
     partitions: Collection[TopicPartition],

@@ -20,6 +20,7 @@ from sources.config import CollectorSettings, WriteKey
 from sources.http.app import Collector
 from sources.http.server import CollectorServer
 from sources.kafka_producer import KafkaEventProducer
+from streams.announced_exit import AnnouncedExits
 from streams.clock import SystemClock
 from streams.config import Settings, clock_of, topics_of
 from streams.delivery import SinkStatus
@@ -179,7 +180,8 @@ def _alerts(settings: Settings, metrics: Metrics) -> AlertsSink:
     )
     channels = open_channels({name: channel.url for name, channel in settings.channels.items()})
     fallback = TerminalChannel() if settings.alerts.terminal else None
-    return AlertsSink(alerts, channels, metrics=metrics, fallback=fallback)
+    exits = AnnouncedExits(settings.kafka.bootstrap_servers, topics_of(settings))
+    return AlertsSink(alerts, channels, metrics=metrics, fallback=fallback, next_exit=exits.of)
 
 
 async def run_named_sink(

@@ -20,7 +20,8 @@ from schemas.metrics import METRICS
 from sources.outcomes import Reason as CollectorReason
 from streams.cli import cli
 from streams.cli.reference import document
-from streams.config import Settings, _variables, load_settings
+from streams.config import Settings, load_settings
+from streams.setting_variables import OF_A_FILE, variables
 from streams.topics import Topics
 
 ROOT = Path(__file__).parents[1]
@@ -262,9 +263,8 @@ def test_what_is_secret_is_marked_so() -> None:
 
 
 def test_every_variable_that_is_named_is_read() -> None:
-    known = {"LEADSTREAM_SHARED"}  # of the tests
-    for name, _ in _variables():
-        known |= {name, f"{name}_FILE"}
+    names = {name for name, _ in variables(Settings)}
+    known = names | {name + OF_A_FILE for name in names}
     deployed = "\n".join(text_of(name) for name in ("docker-compose.yml", "deploy/Dockerfile"))
     named = set(re.findall(r"\bLEADSTREAM_[A-Z_]*[A-Z]\b", ALL_TEXT + deployed))
     assert named - known == set()

@@ -1,6 +1,7 @@
 """Model file -> model, or everything that is wrong with it."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from processors.model.build import build
 from processors.model.defaults import fill_in
@@ -12,10 +13,22 @@ from processors.model.stage_checks import check_stages
 from processors.model.warnings import find_warnings
 from processors.model.yaml_nodes import read_nodes
 
+Tree = dict[str, Any]
+
 
 class Checked(NamedTuple):
     model: ScoringModel
-    warnings: list[Problem]
+    findings: Findings
+    rules: Mapping[str, int]  # rule id -> its index in the file
+
+    @property
+    def warnings(self) -> list[Problem]:
+        """In the order of the file."""
+        return self.findings.warnings
+
+    def warn_of_condition(self, rule: str, message: str) -> None:
+        """Add what only somebody with a log can know: something about the `when` of a rule."""
+        self.findings.warn(("rules", self.rules[rule], "when"), message)
 
 
 def check_model(text: str, file: str = "model.yaml") -> Checked:
@@ -24,6 +37,30 @@ def check_model(text: str, file: str = "model.yaml") -> Checked:
     Raises:
         ModelErrors: all errors at once; `file` is how they name the file.
     """
+    tree, findings = _read(text, file)
+    find_warnings(tree, findings)
+    return Checked(build(tree, findings), findings, {rule["id"]: index for index, rule in enumerate(tree["rules"])})
+
+
+def model_tree(text: str, file: str = "model.yaml") -> Tree:
+    """What the file says, with its defaults: as `build` takes it. Durations are ms.
+
+    Raises:
+        ModelErrors: all errors at once.
+    """
+    return _read(text, file)[0]
+
+
+def read_model(text: str, file: str = "model.yaml") -> ScoringModel:
+    """The model alone; see `check_model`.
+
+    Raises:
+        ModelErrors: all errors at once.
+    """
+    return check_model(text, file).model
+
+
+def _read(text: str, file: str) -> tuple[Tree, Findings]:
     findings = Findings(file)
     root = read_nodes(text, findings)
     if root is None:
@@ -36,14 +73,4 @@ def check_model(text: str, file: str = "model.yaml") -> Checked:
     check_stages(tree, findings)
     if findings.errors:
         raise ModelErrors(findings.errors)
-    find_warnings(tree, findings)
-    return Checked(build(tree, findings), findings.warnings)
-
-
-def read_model(text: str, file: str = "model.yaml") -> ScoringModel:
-    """The model alone; see `check_model`.
-
-    Raises:
-        ModelErrors: all errors at once.
-    """
-    return check_model(text, file).model
+    return tree, findings

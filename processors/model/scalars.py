@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import date
-from math import log2
+from math import isinf, log2
 
 DAY_MS = 86_400_000.0
 UNITS_MS = {"s": 1000.0, "m": 60_000.0, "h": 3_600_000.0, "d": DAY_MS, "w": 7 * DAY_MS}
@@ -32,6 +32,17 @@ def is_decimal(text: str) -> bool:
 def number_text(value: float) -> str:
     """Shortest text: `60`, `0.5`."""
     return str(int(value)) if isinstance(value, int) or value.is_integer() else repr(value)
+
+
+def duration_text(value_ms: float) -> str:
+    """In the largest unit that it is a whole number of: `30d`, `12h`, `never`; else in days: `13.6d`."""
+    if isinf(value_ms):
+        return "never"
+    for unit in "dhms":
+        count = value_ms / UNITS_MS[unit]
+        if count.is_integer():
+            return f"{int(count)}{unit}"
+    return f"{value_ms / DAY_MS:.4g}d"
 
 
 def number(low: float = -MAX_NUMBER, high: float = MAX_NUMBER) -> Callable[[str], float]:

@@ -18,6 +18,7 @@ MAX_DEPTH = 20
 # libyaml is ten times faster and comes with every wheel of PyYAML; a source build may lack it.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep. Write it flatter."
 _STAR = 'a value that begins with * needs quotes. Write "*/pricing*".'
 # What the YAML parser says -> what a person can act on; the first that occurs in the message wins.
 _PLAIN_WORDS = (
@@ -30,6 +31,7 @@ _PLAIN_WORDS = (
     ("expected key", "the indentation does not fit the lines above, or a key is missing."),
     ("'-' indicator", 'the indentation does not fit the list above, or a "-" is missing.'),
     ("block sequence entries are not allowed", 'a "-" cannot stand here. Begin the list on a new line.'),
+    ("maximum nesting depth", _TOO_DEEP),  # libyaml has a bound of its own, and reads ahead
     ("quoted scalar", "a quote is not closed, or a backslash in double quotes is no escape."),
     ("expected <document start>", "text after the end of the model. Check the indentation."),
 )
@@ -109,7 +111,7 @@ class _Builder:
 
     def _node(self, event: Any, path: Path) -> Node:
         if len(path) > MAX_DEPTH:
-            self._stop(path[:4], event, f"nested more than {MAX_DEPTH} levels deep. Write it flatter.")
+            self._stop(path[:4], event, _TOO_DEEP)
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
         if isinstance(event, yaml.AliasEvent):
             self._findings.error(path, f"{_STAR} Aliases are not read.", (line, column))

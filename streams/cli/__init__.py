@@ -1,13 +1,13 @@
 """The command line. Each command lives in its own module and is imported when it is called."""
 
 import sys
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import version
 
 import click
 
 from streams.cli.exits import CommandError
+from streams.cli.words import Group
 
 # command -> module; the attribute is called like the command
 _COMMANDS = {
@@ -29,7 +29,7 @@ _COMMANDS = {
 }
 
 
-class _Lazy(click.Group):
+class _Lazy(Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(_COMMANDS)
 
@@ -38,16 +38,6 @@ class _Lazy(click.Group):
             return None
         command = getattr(import_module(f"streams.cli.{_COMMANDS[cmd_name]}"), cmd_name)
         return command if isinstance(command, click.Command) else None
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            near = get_close_matches(args[0], _COMMANDS, n=1)
-            error.message += f" Did you mean {near[0]!r}?" if near else ""
-            raise
 
 
 @click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -10,13 +10,14 @@ from streams.cli.exits import FINDING, CommandError
 from streams.cli.printing import escaped, print_json, shown_bytes, when
 from streams.cli.record_text import record_data
 from streams.cli.services import partition_count, run, settings_of
+from streams.cli.words import Group
 from streams.config import Settings, topics_of
 from streams.log_reader import read_log
 
 _DETAIL = 80
 
 
-@click.group()
+@click.group(cls=Group)
 def dlq() -> None:
     """Records that could not be used: kept whole, with the reason.
 

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from difflib import get_close_matches
 
 import click
 from aiokafka import TopicPartition
@@ -17,7 +16,9 @@ from streams.cli.exits import FINDING, WRONG_INPUT, CommandError
 from streams.cli.lead_text import lead_data, list_line, receipt_data, show_lines, stage_name, who, why_lines
 from streams.cli.printing import escaped, print_json, when
 from streams.cli.services import partition_count, run, settings_of
+from streams.cli.words import Group
 from streams.config import Settings, clock_of, topics_of
+from streams.nearest import did_you_mean
 from streams.priced_leads import (
     NoActiveModelError,
     PricedLead,
@@ -29,7 +30,7 @@ from streams.priced_leads import (
 from streams.send_record import send_record
 
 
-@click.group()
+@click.group(cls=Group)
 def lead() -> None:
     """Look at leads, and say what sales thinks of one.
 
@@ -181,7 +182,7 @@ async def _list(settings: Settings, stage: str | None, grade: str | None, limit:
         active = await read_active_model(reader)
         if stage is not None and stage not in active.stage_index:
             raise CommandError(
-                f"the model has no stage {escaped(stage)!r}.{_near(stage, list(active.stage_index))}",
+                f"the model has no stage {escaped(stage)!r}.{did_you_mean(stage, active.stage_index)}",
                 f"its stages: {', '.join(active.stage_index)}",
                 code=WRONG_INPUT,
             )
@@ -197,7 +198,7 @@ async def _feedback(
         words = (await read_active_model(reader)).stage_by_feedback
     if word not in words:
         raise CommandError(
-            f"no stage of the model lists the word {escaped(word)!r}.{_near(word, list(words))}",
+            f"no stage of the model lists the word {escaped(word)!r}.{did_you_mean(word, words)}",
             f"its words: {', '.join(words) or '(none)'}",
             code=WRONG_INPUT,
         )
@@ -216,11 +217,6 @@ async def _feedback(
     tp = TopicPartition(topics_of(settings).events, partition_of(key.encode(), await partition_count(settings)))
     offset = await send_record(servers, tp, key.encode(), encode("Feedback", record), timestamp_ms=now)
     return snapshot, words[word], f"{tp.topic}/{tp.partition}/{offset}"
-
-
-def _near(word: str, known: list[str]) -> str:
-    near = get_close_matches(word, known, n=1)
-    return f' Did you mean "{near[0]}"?' if near else ""
 
 
 def _time(text: str) -> int:

@@ -5,6 +5,7 @@ from itertools import groupby
 from typing import Any
 
 from processors.price import Price
+from schemas.keys import ANONYMOUS, USER
 from schemas.records import LeadSnapshot, Part, StageTransition, Text, Touch
 from sinks.alert_text import SPOKEN_STAGES
 from streams.cli.printing import escaped, when
@@ -22,11 +23,20 @@ _CUTS = {
 
 
 def who(snapshot: LeadSnapshot) -> str:
-    """`Ada Lovelace, CTO, Big Bank`, or what else is known; the key where nothing is."""
+    """`Ada Lovelace, CTO, Big Bank`, or what else is known; `visitor c_81f2` where nothing is."""
+    return _known(snapshot) or f"visitor {lead_id(snapshot['lead_key'])}"
+
+
+def lead_id(key: str) -> str:
+    """An anonymous or user id as it was sent, without the digit of its key; commands take it. Else the key: a hash."""
+    return escaped(key[1:] if key[:1] in (ANONYMOUS, USER) else key)
+
+
+def _known(snapshot: LeadSnapshot) -> str:
     said = {name: _text(value) for name, value in snapshot["traits"].items()}
     name = said.get("name") or " ".join(filter(None, (said.get("first_name"), said.get("last_name"))))
     known = [name or said.get("email", ""), said.get("title", ""), said.get("company", "")]
-    return ", ".join(filter(None, known)) or f"visitor {escaped(snapshot['lead_key'])}"
+    return ", ".join(filter(None, known))
 
 
 def stage_name(stage: str) -> str:
@@ -78,7 +88,9 @@ def list_line(lead: PricedLead) -> str:
     snapshot, price = lead.snapshot, lead.price
     leaves = "" if lead.leaving is None else f"  leaves {when(lead.leaving.at)}"
     stage = stage_name(snapshot["stage"])
-    return f"{price.grade}  {price.score:7.1f}  {stage:<14} {who(snapshot)}  ({escaped(snapshot['lead_key'])}){leaves}"
+    known = _known(snapshot)
+    named = f"{known}  ({lead_id(snapshot['lead_key'])})" if known else who(snapshot)
+    return f"{price.grade}  {price.score:7.1f}  {stage:<14} {named}{leaves}"
 
 
 def lead_data(lead: PricedLead) -> dict[str, Any]:

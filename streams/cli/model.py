@@ -1,28 +1,27 @@
-"""`leadstream model`: check, test and explain a model file, print its schema, put it in force."""
+"""`leadstream model`: the group, and what needs the file alone: `explain` and `schema`."""
 
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import click
 
-from processors.model import Checked, ScoringModel
 from processors.model.editor_schema import json_schema
-from processors.run_model_tests import run_model_tests
 from schemas.records import TrackedEvent
 from sources.completion import Completion
 from sources.event_file import read_json_lines
 from sources.played import Problem
-from streams.cli.exits import FINDING, WRONG_INPUT, CommandError
+from streams.cli.exits import WRONG_INPUT, CommandError
 from streams.cli.model_activation import activate, active
-from streams.cli.model_files import check_model_text, read_model_file
+from streams.cli.model_check import check, checked_file, test
+from streams.cli.words import Group
 from streams.clock import SystemClock
 from streams.explain import explain_event
 
 _TIMES = frozenset({"occurred_at", "received_at", "timestamp", "receivedAt"})
 
 
-@click.group
+@click.group(cls=Group)
 def model() -> None:
     """Check, test, explain and activate a scoring model.
 
@@ -32,71 +31,8 @@ def model() -> None:
     """
 
 
-def _checked(file: str) -> Checked:
-    checked = check_model_text(read_model_file(file), file)
-    for warning in checked.warnings:
-        click.echo(f"warn {warning}", err=True)
-    return checked
-
-
-def _run_tests(scoring: ScoringModel, only: str) -> dict[str, Any]:
-    ran, failures = run_model_tests(scoring, only)
-    failed = {failure.line for failure in failures}
-    return {"ran": ran, "passed": ran - len(failed), "failures": [str(failure) for failure in failures]}
-
-
-def _tell(found: dict[str, Any], headline: str, *, as_json: bool) -> None:
-    tests = found["tests"]
-    if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
-    else:
-        lines = [headline, *(f"FAIL {failure}" for failure in tests["failures"])]
-        click.echo("\n".join(line for line in lines if line))
-        click.echo(f"{tests['passed']} of {tests['ran']} tests passed")
-    if tests["failures"]:
-        raise click.exceptions.Exit(FINDING)
-
-
-@model.command
-@click.argument("file")
-@click.option("--json", "as_json", is_flag=True)
-def check(file: str, as_json: bool) -> None:
-    """Is it right? Tells every problem at once, with line, column and the nearest key, and runs its tests.
-
-    \b
-    leadstream model check model.yaml
-    """
-    checked = _checked(file)
-    scoring = checked.model
-    counts = {
-        "rules": len(scoring.rules),
-        "dimensions": len(scoring.dimensions),
-        "fit blocks": len(scoring.fit),
-        "stages": len(scoring.stages),
-        "alert routes": len(scoring.alerts.routes),
-    }
-    found = {
-        "name": scoring.name,
-        "version": scoring.version,
-        "counts": counts,
-        "warnings": [str(warning) for warning in checked.warnings],
-        "tests": _run_tests(scoring, ""),
-    }
-    told = ", ".join(f"{count} {what if count != 1 else what.removesuffix('s')}" for what, count in counts.items())
-    _tell(found, f"{Path(file).name}: {scoring.name}@{scoring.version}, {told}", as_json=as_json)
-
-
-@model.command
-@click.argument("file")
-@click.option("-k", "only", default="", metavar="NAME", help="Only tests whose name contains this.")
-@click.option("--json", "as_json", is_flag=True)
-def test(file: str, only: str, as_json: bool) -> None:
-    """Run the tests in the file.
-
-    \b
-    leadstream model test model.yaml -k webinar
-    """
-    _tell({"tests": _run_tests(_checked(file).model, only)}, "", as_json=as_json)
+model.add_command(check)
+model.add_command(test)
 
 
 @model.command
@@ -109,7 +45,7 @@ def explain(file: str, event: Path, as_json: bool) -> None:
     \b
     leadstream model explain model.yaml event.json
     """
-    found = explain_event(_checked(file).model, _one_event(event))
+    found = explain_event(checked_file(file).model, _one_event(event))
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
         return

@@ -6,15 +6,22 @@ from pathlib import Path
 import click
 
 from processors.model import Checked, ModelErrors, check_model
+from processors.model.changes import ModelChanges
 from processors.model_log import unpack_model
 from processors.run_model_tests import run_model_tests
-from schemas.records import ModelActivated
-from streams.activation import Activation, RuleChanges, plan_activation, rule_changes, write_activation
+from streams.activation import Activation, plan_activation, write_activation
 from streams.cli.exits import FINDING, REFUSED, WRONG_INPUT, CommandError
+from streams.cli.model_comparison import (
+    change_data,
+    change_lines,
+    change_warnings,
+    changes_of,
+    model_name,
+    read_active,
+)
 from streams.cli.printing import escaped, plural, print_json
 from streams.cli.services import partition_count, run, settings_of
 from streams.config import Settings, clock_of, topics_of
-from streams.model_records import active_model
 
 
 @click.command()
@@ -38,11 +45,11 @@ def activate(context: click.Context, file: Path, notify: bool, yes: bool, as_jso
     text, checked = _read(file)
     model = checked.model
     plan = run(_plan(settings, text, notify=notify), settings)
-    changes = rule_changes(plan.before, model)
+    changes = None if plan.before is None else changes_of(plan.before, text)
     if not as_json:
         for problem in checked.warnings:
             click.echo(f"warn {problem}")
-        _print_plan(plan, changes)
+        _print_plan(plan, changes, len(model.rules))
     if plan.partitions:
         if not (plan.repeats or yes):
             _confirm(model.name)
@@ -71,7 +78,7 @@ def active(context: click.Context, body: bool, as_json: bool) -> int:
     Exit code 1: none was ever activated.
     """
     settings = settings_of(context)
-    found = run(_active(settings), settings)
+    found = run(read_active(settings), settings)
     if found is None:
         raise CommandError("no model is active", "run: leadstream model activate FILE", code=FINDING)
     if as_json:
@@ -80,7 +87,7 @@ def active(context: click.Context, body: bool, as_json: bool) -> int:
     elif body:
         click.echo(unpack_model(found["body"]), nl=False)
     else:
-        click.echo(f"{_name(found)}, activation {found['n']}")
+        click.echo(f"{model_name(found)}, activation {found['n']}")
     return 0
 
 
@@ -108,11 +115,6 @@ async def _plan(settings: Settings, text: str, *, notify: bool) -> Activation:
     return await plan_activation(servers, topics_of(settings), await partition_count(settings), text, notify=notify)
 
 
-async def _active(settings: Settings) -> ModelActivated | None:
-    servers = settings.kafka.bootstrap_servers
-    return await active_model(servers, topics_of(settings), await partition_count(settings))
-
-
 def _confirm(name: str) -> None:
     if not sys.stdin.isatty():
         raise CommandError("nobody can be asked: this is no terminal", "say --yes to activate it", code=REFUSED)
@@ -120,54 +122,30 @@ def _confirm(name: str) -> None:
         raise CommandError("nothing was activated", code=REFUSED)
 
 
-def _print_plan(plan: Activation, changes: RuleChanges) -> None:
-    if plan.repeats:
-        return
-    against = "the first model of this log" if plan.before is None else f"active is {_name(plan.before)}"
-    click.echo(f"{_name(plan.record)}: {against}")
-    if plan.before is None:
-        click.echo(f"{plural(len(changes.added), 'rule')}")
-        return
-    renamed = [f"{old} -> {new}" for old, new in changes.renamed]
-    points = [f"{rule} {before:g} -> {after:g}" for rule, before, after in changes.points]
-    removed = [rule for rule in changes.removed if rule in changes.orphaned]
-    for title, rules in (
-        ("rules added", [rule for rule in changes.added if rule not in dict(map(reversed, changes.renamed))]),  # type: ignore[arg-type]  # pairs
-        ("rules removed", removed),
-        ("rules renamed", renamed),
-        ("points", points),
-    ):
-        if rules:
-            click.echo(f"{title}: {', '.join(rules)}")
-    if removed:
-        click.echo(
-            f"warn the points that leads earned by {', '.join(removed)} are worth nothing from now on; "
-            "if a rule was renamed, write `was: OLD-ID` into the new one"
-        )
+def _print_plan(plan: Activation, changes: ModelChanges | None, rules: int) -> None:
+    if plan.before is None or changes is None:
+        click.echo(f"{model_name(plan.record)}: the first model of this log, {plural(rules, 'rule')}")
+    elif not plan.repeats:
+        for line in change_lines(plan.before, changes):
+            click.echo(line)
+        for warning in change_warnings(changes):
+            click.echo(f"warn {warning}")
 
 
 def _result(plan: Activation) -> str:
     if not plan.partitions:
-        return f"{_name(plan.record)} is active already; nothing to do"
+        return f"{model_name(plan.record)} is active already; nothing to do"
     where = plural(len(plan.partitions), "partition")
     if plan.repeats:
-        return f"{_name(plan.record)} was active already; written into the {where} that lacked it"
-    return f"activated {_name(plan.record)} in {where}"
+        return f"{model_name(plan.record)} was active already; written into the {where} that lacked it"
+    return f"activated {model_name(plan.record)} in {where}"
 
 
-def _name(record: ModelActivated) -> str:
-    return f"{record['name']}@{record['version']}"
-
-
-def _as_data(plan: Activation, changes: RuleChanges) -> dict[str, object]:
+def _as_data(plan: Activation, changes: ModelChanges | None) -> dict[str, object]:
     return {
         "name": plan.record["name"],
         "version": plan.record["version"],
         "n": plan.record["n"],
-        "before": None if plan.before is None else _name(plan.before),
         "written_to": list(plan.partitions),
-        "added": list(changes.added),
-        "removed": list(changes.removed),
-        "renamed": [list(pair) for pair in changes.renamed],
-        "points": [list(change) for change in changes.points],
+        "active": None if plan.before is None or changes is None else change_data(plan.before, changes),
     }

@@ -11,6 +11,7 @@ from processors.model.model import channels_of
 from processors.model_log import read_model_record
 from streams.cli.exits import REFUSED, WRONG_INPUT, CommandError
 from streams.cli.services import log_to_stderr, reaching, settings_of
+from streams.cli.words import Choice
 from streams.config import Settings, topics_of
 from streams.metrics import PrometheusMetrics
 from streams.model_records import FirstModels, active_model, wait_for_first_models
@@ -96,7 +97,7 @@ async def _collect(settings: Settings, stop: asyncio.Event) -> None:
 
 
 @click.command
-@click.argument("name", type=click.Choice(SINKS))
+@click.argument("name", type=Choice(SINKS))
 @click.option("--from-beginning", is_flag=True, help="Read every topic again from its first record, once.")
 @click.pass_context
 def sink(context: click.Context, name: str, from_beginning: bool) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from streams.cli.exits import FINDING, UNREACHABLE, WRONG_INPUT, CommandError
-from streams.cli.lead_text import stage_name
+from streams.cli.lead_text import lead_id, stage_name
 from streams.cli.printing import escaped, print_json
 from streams.cli.services import partition_count, run, settings_of
 from streams.config import Settings, topics_of
@@ -129,7 +129,7 @@ def _line(scored: Scored) -> str:
     if told is not None and told["alert"] is not None:
         alert = f"alert {told['alert']['route']!r} to {', '.join(told['alert']['send_to'])}"
     return (
-        f"accepted {escaped(scored.event_id)} of {escaped(scored.key)}, scored in {scored.seconds * 1000:.0f} ms: {points}; "
+        f"accepted {escaped(scored.event_id)} of {lead_id(scored.key)}, scored in {scored.seconds * 1000:.0f} ms: {points}; "
         f"score {before:.1f} -> {scored.after.price.score:.1f}; stage {stage}; {escaped(alert)}"
     )
 

@@ -14,6 +14,7 @@ from schemas.keys import ANONYMOUS, USER
 from streams.cli.printing import print_json
 from streams.cli.record_text import record_data, record_line, types_of
 from streams.cli.services import partition_count, run, settings_of
+from streams.cli.words import Choice
 from streams.config import Settings, topics_of
 from streams.log_reader import follow, log_end, log_start, read_log
 
@@ -34,7 +35,7 @@ class Filter:
 
 
 @click.command()
-@click.argument("what", metavar="events|transitions|dead-letters", type=click.Choice(_KINDS))
+@click.argument("what", metavar="events|transitions|dead-letters", type=Choice(_KINDS))
 @click.option("--lead", metavar="ID", help="Only of this lead: a lead key, an anonymous id or a user id.")
 @click.option("--type", "type_", metavar="T", help="Only this type of event, cause or stage of move, or reason.")
 @click.option("-n", "count", type=click.IntRange(1, 100_000), metavar="N", help="The last N, and end.")

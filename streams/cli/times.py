@@ -4,6 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from processors.model.scalars import WrongValueError, duration, duration_text
+from streams.cli.printing import plural
+
 
 class Time(click.ParamType):
     name = "TIME"
@@ -17,6 +20,26 @@ class Time(click.ParamType):
             self.fail(
                 f"{value!r} is no time. Write 2026-03-02, 2026-03-02T09:00 or 2026-03-02T09:00+01:00.", param, ctx
             )
+
+
+class Span(click.ParamType):
+    """Milliseconds."""
+
+    name = "TIME"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if not isinstance(value, str):
+            return round(value)
+        try:
+            return round(duration(least_ms=1000.0, never=False)(value))
+        except WrongValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def shown_span(span_ms: int) -> str:
+    """`30 days`, or `12h` where it is no whole number of days."""
+    text = duration_text(span_ms)
+    return plural(int(text[:-1]), "day") if text.endswith("d") and "." not in text else text
 
 
 def shown_time(at_ms: int) -> str:

@@ -9,13 +9,14 @@ from streams.cli.exits import WRONG_INPUT, CommandError
 from streams.cli.findings import report_findings
 from streams.cli.printing import print_json
 from streams.cli.services import DEADLINE_SECONDS, run, settings_of
+from streams.cli.words import Group
 from streams.config import topics_of
 from streams.finding import Finding
 from streams.provision import Provisioned, ProvisionError, admin_client, ensure_topics
 from streams.topic_checks import check_topics
 
 
-@click.group()
+@click.group(cls=Group)
 def topics() -> None:
     """Create and check the topics.
 

@@ -71,12 +71,16 @@ async def run_alerts(
     settings: Settings, active: ActiveModel, channel: DemoChannel, metrics: Metrics, status: SinkStatus
 ) -> None:
     """Tell of transitions until cancelled. `status.joined` says when it has its partitions."""
+
+    async def next_exit(transition: StageTransition) -> int | None:
+        return announced_exit(transition, active)
+
     sink = AlertsSink(
         AlertsSettings(redis_url=settings.redis.url),
         {},
         metrics=metrics,
         fallback=channel,
-        next_exit=lambda transition: announced_exit(transition, active),
+        next_exit=next_exit,
     )
     run = SinkRun(
         name="alerts",

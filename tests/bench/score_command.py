@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 async def run() -> None:
     log = SHARED / "data" / "access.log"
     if not log.exists():
-        show("leadstream score", {"NOT MEASURED": f"{log} is missing; set LEADSTREAM_SHARED to the folder that has it"})
+        show("leadstream score", {"NOT MEASURED": f"{log} is missing; set SHARED_MATERIAL to the folder that has it"})
         return
     taken = []
     for _ in range(ROUNDS):

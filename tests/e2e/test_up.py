@@ -65,6 +65,7 @@ async def test_from_the_first_line_to_ctrl_c(tmp_path: Path) -> None:
             {"type": "track", "anonymousId": "b1", "event": "download", "properties": {"asset": "whitepaper"}},
         )
         await up.says("Why now: Came to an event")
+        await up.says(" if nothing happens")
         assert "ada@bigbank.example, CTO, " in up.output
         await eventually(lambda: _scored(up, "1b1", 60.0))
         lead = (await up.page())["leads"]["1b1"]

@@ -23,8 +23,8 @@ LEADS = (b"1ada", b"3bob")
 EVENTS = ("a", "b", "c", "bad")
 TICK = encode("Tick", {})
 
-# The same examples in every run; LEADSTREAM_EXAMPLES=2000 looks at that many others instead.
-_EXAMPLES = int(os.environ.get("LEADSTREAM_EXAMPLES", "0"))
+# The same examples in every run; FOLD_EXAMPLES=2000 looks at that many others instead.
+_EXAMPLES = int(os.environ.get("FOLD_EXAMPLES", "0"))
 settings.register_profile("fold", deadline=None, derandomize=not _EXAMPLES, max_examples=_EXAMPLES or 30)
 LAWS = settings.get_profile("fold")
 

@@ -18,7 +18,7 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 def test_a_new_mql_reads_as_four_lines_with_the_last_act_first() -> None:
-    text = alert_text(transition(), SHOWN_TRAITS, UTC, lambda _: MARCH_2 + 17 * 24 * HOUR + 13 * HOUR)
+    text = alert_text(transition(), SHOWN_TRAITS, UTC, MARCH_2 + 17 * 24 * HOUR + 13 * HOUR)
     assert text.lines == (
         'Ada Lovelace, CTO at Big Bank, came to "Data Summit" · new MQL, A2',
         (
@@ -64,6 +64,13 @@ def test_a_mail_lists_the_whole_receipt() -> None:
 )
 def test_who_it_is_is_told_as_far_as_it_is_known(traits: dict[str, Any], who: str) -> None:
     assert headline(transition(traits=traits), SHOWN_TRAITS).startswith(f'{who}, came to "Data Summit"')
+
+
+@pytest.mark.parametrize(
+    ("key", "who"), [("1me", "A visitor (me)"), ("1visitor", "A visitor (…isitor)"), ("1sitor1", "A visitor (sitor1)")]
+)
+def test_a_visitor_is_named_by_the_end_of_the_id_without_the_digit_of_the_key(key: str, who: str) -> None:
+    assert headline(transition(traits={}, lead_key=key), SHOWN_TRAITS).startswith(f"{who}, ")
 
 
 def test_a_trait_that_may_not_be_shown_is_nowhere_in_the_text() -> None:

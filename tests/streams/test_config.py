@@ -13,6 +13,7 @@ from streams.config import (
     Settings,
     SettingsError,
     WriteKey,
+    broker_is_named,
     environment_of,
     load_settings,
 )
@@ -100,8 +101,70 @@ def test_what_is_wrong_is_told_with_line_and_nearest_key(tmp_path: Path, text: s
 
 
 def test_an_empty_variable_says_nothing(file: Path) -> None:
-    settings = load_settings(str(file), {"KAFKA_BOOTSTRAP_SERVERS": "", "LEADSTREAM_COLLECTOR_PORT": ""})
+    empty = {"KAFKA_BOOTSTRAP_SERVERS": "", "LEADSTREAM_COLLECTOR_PORT": "", "LEADSTREAM_COLECTOR_PORT": ""}
+    settings = load_settings(str(file), empty)
     assert (settings.kafka.bootstrap_servers, settings.collector.port) == ("kafka:9092", 8080)
+
+
+@pytest.mark.parametrize(
+    ("variable", "told"),
+    [
+        ("LEADSTREAM_COLECTOR_PORT", ' Did you mean "LEADSTREAM_COLLECTOR_PORT"?'),
+        ("LEADSTREAM_WEBHOOK_SECRETFILE", ' Did you mean "LEADSTREAM_WEBHOOK_SECRET_FILE"?'),
+        ("LEADSTREAM_REDIS_URI", ' Did you mean "LEADSTREAM_REDIS_URL"?'),
+        ("LEADSTREAM_QQQ", " Write LEADSTREAM_<SECTION>_<KEY>, "),
+    ],
+)
+def test_a_variable_that_names_no_setting_is_told_with_the_nearest_and_without_its_value(
+    file: Path, variable: str, told: str
+) -> None:
+    with pytest.raises(SettingsError) as error:
+        load_settings(str(file), {variable: "t0p-s3cret", "LEADSTREAM_COLLECTOR_PORT": "9000"})
+    [problem] = error.value.problems
+    assert problem.startswith(f"{variable}: no setting has this name.{told}")
+    assert "t0p-s3cret" not in problem
+
+
+def test_wrong_variables_and_wrong_keys_are_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "leadstream.toml"
+    path.write_text("modle = 'x'")
+    with pytest.raises(SettingsError) as error:
+        load_settings(str(path), {"LEADSTREAM_MODLE": "y", "LEADSTREAM_KAFKA_PARTITION": "3"})
+    assert [problem.partition(": ")[0] for problem in error.value.problems] == [
+        "leadstream.toml:1",
+        "LEADSTREAM_KAFKA_PARTITION",
+        "LEADSTREAM_MODLE",
+    ]
+
+
+def test_what_kubernetes_says_of_a_service_with_our_name_is_none_of_our_settings(file: Path) -> None:
+    links = {
+        "LEADSTREAM_SERVICE_HOST": "10.0.0.7",
+        "LEADSTREAM_SERVICE_PORT": "8080",
+        "LEADSTREAM_SERVICE_PORT_HTTP": "8080",
+        "LEADSTREAM_PORT": "tcp://10.0.0.7:8080",
+        "LEADSTREAM_PORT_8080_TCP": "tcp://10.0.0.7:8080",
+        "LEADSTREAM_PORT_8080_TCP_ADDR": "10.0.0.7",
+    }
+    assert load_settings(str(file), links) == load_settings(str(file), {})
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "named"),
+    [
+        ("", {}, False),
+        ("[kafka]\npartitions = 3", {"KAFKA_BOOTSTRAP_SERVERS": ""}, False),
+        ("[kafka]\nbootstrap_servers = 'localhost:9092'", {}, True),
+        ("", {"KAFKA_BOOTSTRAP_SERVERS": "localhost:9092"}, True),
+        ("", {"LEADSTREAM_KAFKA_BOOTSTRAP_SERVERS": "localhost:9092"}, True),
+    ],
+)
+def test_a_broker_is_named_where_somebody_said_where_it_is(
+    tmp_path: Path, text: str, environment: dict[str, str], named: bool
+) -> None:
+    path = tmp_path / "leadstream.toml"
+    path.write_text(text)
+    assert broker_is_named(str(path), environment) is named
 
 
 def test_a_file_that_is_asked_for_must_be_there(tmp_path: Path) -> None:

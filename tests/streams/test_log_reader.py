@@ -7,7 +7,7 @@ from aiokafka.admin import RecordsToDelete
 from aiokafka.errors import OffsetOutOfRangeError
 
 from streams import log_reader
-from streams.log_reader import LogStalledError, follow, last_record, log_end, log_start, read_log
+from streams.log_reader import LogStalledError, follow, last_record, log_at, log_end, log_start, read_log
 from streams.provision import admin_client
 from tests.brokers import Broker
 from tests.eventually import eventually
@@ -42,6 +42,22 @@ async def test_start_and_stop_may_lie_inside_batches(broker: Broker, prefix: str
     assert await offsets(broker, [tp], stop={tp: 2}) == [0, 1]
     assert await offsets(broker, [tp], start={tp: 15}) == []
     assert await offsets(broker, [tp], start={tp: 4}, stop={tp: 4}) == []
+
+
+async def test_no_record_before_the_offset_of_a_time_is_as_new(broker: Broker, prefix: str) -> None:
+    tp, empty = await make_topic(broker.bootstrap_servers, f"{prefix}t", 2)
+    async with producer_of(broker.bootstrap_servers) as producer:
+        for number in range(10):
+            await producer.send_and_wait(
+                tp.topic, b"v", partition=tp.partition, timestamp_ms=1_772_442_000_000 + number
+            )
+    for number in (0, 4, 9):
+        found = await log_at(broker.bootstrap_servers, [tp, empty], 1_772_442_000_000 + number)
+        assert found[tp] == (number if broker.kind == "apache" else 0), "the embedded broker knows no times"
+        assert found[empty] == 0
+    if broker.kind == "apache":
+        assert await log_at(broker.bootstrap_servers, [tp], 1_772_442_000_010) == {tp: 10}
+    assert await log_at(broker.bootstrap_servers, [], 0) == {}
 
 
 async def test_an_empty_log_has_no_records(broker: Broker, prefix: str) -> None:

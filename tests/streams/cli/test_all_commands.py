@@ -115,7 +115,28 @@ def test_json_escapes_what_a_terminal_would_obey() -> None:
     assert json.dumps("\x1b\x9b") == '"\\u001b\\u009b"'
 
 
-async def test_a_misspelt_command_names_the_nearest() -> None:
-    answer = await run("verfy")
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["verfy"], "verify"),
+        (["model", "chek"], "check"),
+        (["lead", "feedbak"], "feedback"),
+        (["dlq", "lst"], "list"),
+        (["topics", "ensur"], "ensure"),
+        (["tail", "transition"], "transitions"),
+        (["sink", "alrts"], "alerts"),
+    ],
+    ids=" ".join,
+)
+async def test_a_misspelt_word_names_the_nearest(words: list[str], meant: str) -> None:
+    answer = await run(*words)
     assert answer.code == 2
-    assert "Did you mean 'verify'?" in answer.err
+    assert f'Did you mean "{meant}"?' in answer.err
+
+
+@pytest.mark.parametrize("words", [["qqq"], ["model", "qqq"], ["tail", "qqq"]], ids=" ".join)
+async def test_where_no_word_is_near_none_is_named(words: list[str]) -> None:
+    answer = await run(*words)
+    assert answer.code == 2
+    assert "qqq" in answer.err
+    assert "Did you mean" not in answer.err

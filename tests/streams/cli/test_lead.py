@@ -94,8 +94,9 @@ async def test_the_list_is_sorted_and_filtered(site: Site) -> None:
     assert [lead["id"] for lead in (await site.run("lead", "list", "--grade", grade, "--json")).data] == ["1eve"]
     assert len((await site.run("lead", "list", "--limit", "1", "--json")).data) == 1
     first, second = (await site.run("lead", "list")).out.splitlines()
-    assert "Ada Lovelace" in first
-    assert "visitor 1eve" in second
+    assert "Ada Lovelace, CTO, Big Bank  (ada)" in first
+    assert "visitor eve" in second
+    assert "1eve" not in second
 
 
 async def test_a_stage_that_is_not_in_the_model_is_wrong_input(site: Site) -> None:

@@ -81,10 +81,14 @@ async def test_what_changes_is_told_before_it_is_written(fresh: Site, written: W
     file = written(CHANGED)
     answer = await run(fresh, file, "--yes")
     assert answer.code == 0
-    assert "rules added: jobs\n" in answer.out
-    assert "rules removed: careers-page\n" in answer.out
-    assert "rules renamed: case-study -> story\n" in answer.out
-    assert "points: pricing-page 15 -> 25\n" in answer.out
+    told = answer.out.splitlines()
+    assert told[0].startswith("against the active b2b-reference@")
+    assert told[1:5] == [
+        "  rule jobs added",
+        "  rule careers-page removed",
+        "  rule case-study renamed to story",
+        "  pricing-page points 15 -> 25 (at once)",
+    ]
     assert "warn the points that leads earned by careers-page" in answer.out
     assert [(partition, n) for partition, n, _ in await activations(fresh)] == [(0, 1), (0, 2), (1, 1), (1, 2)]
 

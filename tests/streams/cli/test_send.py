@@ -68,7 +68,7 @@ async def test_an_event_is_followed_to_what_it_scored(fresh: Site) -> None:
         again = await send(fresh, port, "--event", "event_attended", "--anonymous-id", "new", "--json")
         known = await send(fresh, port, "--event", "page_left", "--anonymous-id", "ada")
     assert first.code == 0
-    assert "of 1new, scored in " in first.out
+    assert "of new, scored in " in first.out
     assert "pricing-page +15.0; score 0.0 -> 15.0; stage visitor -> lead; no alert" in first.out
     assert again.code == 0, again.err
     assert again.data["points"] == {"offline-event": 50.0}
