@@ -15,7 +15,7 @@ from tests.bench.catch_up import Cost
 from tests.bench.setup import PARTITIONS, append, child, kinds, make_topics, running_broker, settings_for, show
 from tests.bench.traffic import BenchRecord, records
 
-EVENTS, STOCK_EVENTS, SPLIT_EVENTS, LEADS, DAYS = 60_000, 8_000, 20_000, 10_000, 30.0
+EVENTS, LEADS, DAYS = 60_000, 10_000, 30.0
 
 
 async def run() -> None:
@@ -33,14 +33,14 @@ async def _compare(kind: str, servers: str, log: list[BenchRecord]) -> None:
     stock = await _stock(settings, send_scores=True)
     async with child(catch_up.work, settings, events) as worker:
         ours: Cost = await worker.answer()
-    split = await _split(servers, kind, log[:SPLIT_EVENTS])
+    split = await _split(servers, kind, log)
     stock_again = settings_for(servers, "quiet.", kind, played=True)
-    await append(servers, (await make_topics(servers, "quiet.", played=True)).events, log[: 2 * STOCK_EVENTS])
+    await append(servers, (await make_topics(servers, "quiet.", played=True)).events, log)
     quiet = await _stock(stock_again, send_scores=False)
     ratio, cpu = ours.events_per_second / stock.events_per_second, stock.cpu_us_per_event / ours.cpu_us_per_event
     quiet_ratio = ours.events_per_second / quiet.events_per_second
     show(
-        f"Throughput, {kind} broker: {EVENTS:,} events for the worker, {STOCK_EVENTS:,} for the stock agent",
+        f"Throughput, {kind} broker: {EVENTS:,} events of {LEADS:,} leads",
         {
             "worker": _shown(ours),
             **{f"  {part}": f"{us:8.1f} us of CPU per event" for part, us in split.items()},
@@ -54,7 +54,7 @@ async def _compare(kind: str, servers: str, log: list[BenchRecord]) -> None:
 
 async def _stock(settings: Settings, *, send_scores: bool) -> Cost:
     with TemporaryDirectory(prefix="leadstream-stock-") as datadir:
-        async with child(stock_faust.work, settings, STOCK_EVENTS, datadir, send_scores) as agent:
+        async with child(stock_faust.work, settings, EVENTS, datadir, send_scores) as agent:
             cost: Cost = await agent.answer()
             return cost
 

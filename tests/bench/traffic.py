@@ -1,6 +1,7 @@
 """The traffic of the benchmarks: a B2B site's mix of acts, Zipf-like leads, Avro as the collector writes it."""
 
 import random
+import uuid
 from dataclasses import dataclass
 
 from processors.model import event_from_fields
@@ -60,7 +61,9 @@ def records(count: int, leads: int, days: float, seed: int = 7, start_ms: int = 
     for offset, key in enumerate(keys):
         at = start_ms + int(offset * step_ms)
         event = event_from_fields(acts(random_), at)
-        event["event_id"] = f"{random_.getrandbits(64):016x}"
+        event["event_id"] = str(uuid.UUID(int=random_.getrandbits(128), version=4))
+        event["anonymous_id"] = key[1:].decode()
+        event["source"] = {"library": "t.js", "version": "1", "key": "website"}
         if event["type"] == "identify":
             event["email_kind"] = "business"
         found.append(BenchRecord(offset, at, key, encode("TrackedEvent", event)))
