@@ -77,6 +77,7 @@ class ModelLog:
             None if first is None else ActiveModel(read_model_record(first[0]["body"]), first[0]["n"], first[1])
         )
         self._active: dict[tuple[int, str], ActiveModel] = {}
+        self.newest = self._first
 
     def restore(self, entries: list[ModelEntry], records: Mapping[tuple[int, str], ModelActivated]) -> None:
         """Take the entries of the partition's own row.
@@ -106,18 +107,16 @@ class ModelLog:
 
     def _load(self, entry: ModelEntry, record: ModelActivated) -> None:
         model = read_model_record(record["body"])
-        self._active[entry.n, entry.hash] = ActiveModel(model, entry.n, entry.at, notify=record["notify"])
+        self.newest = self._active[entry.n, entry.hash] = ActiveModel(model, entry.n, entry.at, notify=record["notify"])
 
     def in_force(self, version: Version) -> ActiveModel | None:
         """The model of a record: the newest entry at or before it, else the first of the log."""
-        for entry in reversed(self.entries):
-            if entry.version <= version:
-                return self._active[entry.n, entry.hash]
-        return self._first
-
-    @property
-    def newest(self) -> ActiveModel | None:
-        return self._active[self.entries[-1].n, self.entries[-1].hash] if self.entries else self._first
+        entries = self.entries
+        if entries and entries[-1].version <= version:  # nearly always
+            return self.newest
+        older = (entry for entry in reversed(entries) if entry.version <= version)
+        found = next(older, None)
+        return self._first if found is None else self._active[found.n, found.hash]
 
     def prune(self, committed: Version) -> list[ModelEntry]:
         """Drop, and return, what no record from the committed offset on can need."""
