@@ -15,7 +15,7 @@ Tell = Callable[[str], None]
 
 
 class PartEndedError(RuntimeError):
-    """A part ended that holds what the others need. The message has its last line."""
+    """A part ended that holds what the others need. The message has its last line, unless it was killed."""
 
 
 async def supervise(stack: Stack, tell: Tell) -> None:
@@ -34,13 +34,15 @@ async def supervise(stack: Stack, tell: Tell) -> None:
 
 
 async def _take_over(stack: Stack, name: str, restarts: deque[float], tell: Tell) -> None:
-    child, last = stack.parts.pop(name), stack.last_line(name)
+    child = stack.parts.pop(name)
     how = f"{name} (pid {child.pid}) {_ending(child.exit_code or 0)}"
+    # Who is killed had no time to say why.
+    last = f"; its last line: {stack.last_line(name)}" if (child.exit_code or 0) > 0 else ""
     now = asyncio.get_running_loop().time()
     if child not in stack.workers:
-        raise PartEndedError(f"{how}; its last line: {last}")
+        raise PartEndedError(how + last)
     if len(restarts) == _MOST_RESTARTS and now - restarts[0] < _WITHIN_SECONDS:
-        raise PartEndedError(f"{how}, again; its last line: {last}")
+        raise PartEndedError(f"{how}, again{last}")
     restarts.append(now)
     successor = stack.start_worker()
     number = len(stack.workers)

@@ -34,7 +34,8 @@ async def run() -> None:
     show(
         f"Rows with {ACTS} acts in their window",
         {
-            "packed row": f"median {sizes[len(sizes) // 2]:,} bytes, largest {sizes[-1]:,}",
+            "packed row": f"median {sizes[len(sizes) // 2]:,} bytes, largest {sizes[-1]:,}; "
+            f"{sum(size < 2048 for size in sizes)} of {len(sizes)} are under 2 kB",
             f"worker with {LEADS:,} such leads": f"{full_mib:,.0f} MiB resident; {empty_mib:,.0f} MiB with none",
             "per lead": f"{(full_mib - empty_mib) * 2**20 / LEADS:,.0f} bytes resident",
             "recovery": f"{seconds - empty_seconds:.1f} s; ready {seconds:.1f} s after the start, without rows {empty_seconds:.1f} s",

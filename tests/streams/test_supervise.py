@@ -81,9 +81,7 @@ async def test_workers_that_end_one_after_the_other_end_it_all(tmp_path: Path) -
 async def test_a_part_that_holds_what_others_need_ends_it_all(tmp_path: Path) -> None:
     async with supervised(tmp_path) as (stack, _, task):
         stack.parts["store"].kill()
-        with pytest.raises(
-            PartEndedError, match=r"store \(pid \d+\) was killed \(SIGKILL\); its last line: it wrote nothing"
-        ):
+        with pytest.raises(PartEndedError, match=r"^store \(pid \d+\) was killed \(SIGKILL\)$"):
             await asyncio.wait_for(task, 20)
 
 
