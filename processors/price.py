@@ -148,14 +148,13 @@ class Price:
     @property
     def fit(self) -> float:
         if self._fit is None:
-            self._fit = _rounded(sum(points for _, _, points in self._fit_cases()))
+            self._fit = _rounded(sum([points for _, _, points in self._fit_cases()]))
         return self._fit
 
     @property
     def grade(self) -> str:
         grade = self._active.model.grade
-        letter = next((mark for mark, bound in grade.fit if self.fit >= bound), "D")
-        return letter + next((mark for mark, bound in grade.score if self.score >= bound), "4")
+        return _mark(grade.fit, self.fit, "D") + _mark(grade.score, self.score, "4")
 
     @property
     def stage(self) -> str:
@@ -219,10 +218,12 @@ class Price:
         found = []
         for block in self._active.model.fit if self._row.traits else ():
             value = self.trait(block.trait)
-            if value is not None:
-                case = next((case for case in block.cases if case.holds(value)), None)
-                if case is not None:
+            if value is None:
+                continue
+            for case in block.cases:
+                if case.holds(value):
                     found.append((block, value, case.points))
+                    break
         return found
 
     def fit_receipt(self) -> list[FitPart]:
@@ -252,6 +253,13 @@ class Price:
             last_event_id=acts.last_id if acts is not None else "",
             subject=acts.subject if acts is not None else "",
         )
+
+
+def _mark(marks: tuple[tuple[str, float], ...], value: float, least: str) -> str:
+    for mark, bound in marks:
+        if value >= bound:
+            return mark
+    return least
 
 
 def _rounded(value: float) -> float:
