@@ -136,7 +136,8 @@ class Price:
     @property
     def raw(self) -> float:
         """The score before the floor and the cap of the total."""
-        return _rounded(self.parts[1])
+        _, raw, score = self.parts
+        return self.score if raw == score else _rounded(raw)
 
     @property
     def known(self) -> bool:
