@@ -11,7 +11,7 @@ from typing import Literal
 from processors.active_model import ActiveModel
 from processors.calendar import DAY_MS
 from processors.model.model import ExitTerm, Stage
-from processors.price import Line, Price
+from processors.price import LineFields, Price
 from schemas.rows import NEVER_MS, Row, Tally, changed
 
 SECOND_MS = 1000
@@ -91,41 +91,46 @@ def _cheap_wait(term: ExitTerm, row: Row, price: Price, active: ActiveModel) -> 
     P sums the positive points, cut so that cap + penalties is not exceeded; Q the penalties. At every cap
     `min(p f - q, cap) >= f min(p, cap + q) - q` for 0 <= f <= 1, so the bound survives it.
     """
-    lines = [line for line in price.lines if line.kind == "rule"]
+    lines = price.parts[0]
     gains, losses = _bounded(lines, active, term.dimension)
     if term.kind == "score":
-        losses -= sum(line.points for line in price.lines if line.kind == "inactivity")
+        losses -= sum([points for kind, _, _, _, _, _, points in lines if kind == "inactivity"])
         if active.model.score_floor >= term.bound:
             return inf
         gains = min(gains, active.model.score_cap + losses)
-    if gains <= 0 or term.bound + losses <= 0:
-        return inf if term.bound + losses <= 0 else 0.0
-    half_life_ms = min((row.tallies[line.id].half_life_ms for line in lines if line.points > 0), default=inf)
-    return max(0.0, half_life_ms * log2(gains / (term.bound + losses))) if gains > term.bound + losses else 0.0
+    least = term.bound + losses
+    if least <= 0:
+        return inf
+    if gains <= least:
+        return 0.0
+    half_lives = [
+        row.tallies[id_].half_life_ms for kind, id_, _, _, _, _, points in lines if kind == "rule" and points > 0
+    ]
+    return max(0.0, min(half_lives, default=inf) * log2(gains / least))
 
 
-def _bounded(lines: list[Line], active: ActiveModel, only: str) -> tuple[float, float]:
+def _bounded(lines: list[LineFields], active: ActiveModel, only: str) -> tuple[float, float]:
     """(gains, losses) of the dimension `only`, or of all where it is empty, cut at each cap on the way."""
-    groups: dict[tuple[str, str], tuple[float, float]] = {}
-    for line in lines:
-        if only and line.dimension != only:
+    rules, groups, dimensions = active.rules, active.model.groups, active.model.dimensions
+    sums: dict[tuple[str, str], list[float]] = {}  # by dimension and group: [gains, losses]
+    for kind, id_, dimension, group, _, _, points in lines:
+        if kind != "rule" or (only and dimension != only):
             continue
-        cap = active.rules[line.id].cap
-        key = (line.dimension, line.group)
-        gains, losses = groups.get(key, (0.0, 0.0))
-        if line.points > 0:
-            gains += min(line.points, cap)
+        cap, place = rules[id_].cap, sums.get((dimension, group))
+        if place is None:
+            place = sums[dimension, group] = [0.0, 0.0]
+        if points > 0:
+            place[0] += min(points, cap)
         else:
-            losses += min(-line.points, cap)
-        groups[key] = (gains, losses)
-    dimensions: dict[str, tuple[float, float]] = {}
-    for (dimension, group), (gains, losses) in groups.items():
-        kept = min(gains, active.model.groups[group].cap + losses) if group else gains
-        before = dimensions.get(dimension, (0.0, 0.0))
-        dimensions[dimension] = (before[0] + kept, before[1] + losses)
+            place[1] += min(-points, cap)
+    of_dimension: dict[str, tuple[float, float]] = {}
+    for (dimension, group), (gains, losses) in sums.items():
+        kept = min(gains, groups[group].cap + losses) if group else gains
+        before = of_dimension.get(dimension, (0.0, 0.0))
+        of_dimension[dimension] = (before[0] + kept, before[1] + losses)
     return (
-        sum(min(gains, active.model.dimensions[d].cap + losses) for d, (gains, losses) in dimensions.items()),
-        sum(losses for _, losses in dimensions.values()),
+        sum([min(gains, dimensions[name].cap + losses) for name, (gains, losses) in of_dimension.items()]),
+        sum([losses for _, losses in of_dimension.values()]),
     )
 
 
@@ -148,9 +153,9 @@ def _solved_wait(row: Row, stage: Stage, active: ActiveModel, at: int, longest: 
 
 def _with_frozen_penalties(row: Row, active: ActiveModel, at: int) -> Row:
     tallies = {}
-    for line in Price(row, active, at).lines:
-        if line.kind == "rule":
-            tallies[line.id] = Tally(row.tallies[line.id].half_life_ms if line.points > 0 else inf, line.units)
+    for kind, id_, _, _, units, _, points in Price(row, active, at).parts[0]:
+        if kind == "rule":
+            tallies[id_] = Tally(row.tallies[id_].half_life_ms if points > 0 else inf, units)
     return changed(row, ref=at, tallies=tallies)
 
 

@@ -3,7 +3,7 @@
 from typing import cast
 
 from processors.take_traits import MAX_NAME_BYTES, MAX_VALUE_BYTES, cut
-from schemas.records import Campaign, ClickId, Touch, TrackedEvent
+from schemas.records import Campaign, Touch, TrackedEvent
 from schemas.rows import KeptTouch, Row
 
 MAX_URL_BYTES = 2048  # in UTF-8, as all that a stranger may put into a row
@@ -46,14 +46,14 @@ def touch_of(kept: KeptTouch | None) -> Touch | None:
     """A kept touch as records and conditions know it."""
     if kept is None:
         return None
-    return Touch(
-        at=kept.at,
-        url=kept.url,
-        referrer=kept.referrer,
-        source=kept.source,
-        click_id=kept.click_id and ClickId(kind=kept.click_id[0], value=kept.click_id[1]),
-        campaign=cast("Campaign", dict(zip(_CAMPAIGN, kept.campaign, strict=True))) if kept.campaign else None,
-    )
+    return {
+        "at": kept.at,
+        "url": kept.url,
+        "referrer": kept.referrer,
+        "source": kept.source,
+        "click_id": kept.click_id and {"kind": kept.click_id[0], "value": kept.click_id[1]},
+        "campaign": cast("Campaign", dict(zip(_CAMPAIGN, kept.campaign, strict=True))) if kept.campaign else None,
+    }
 
 
 def kept_touch(touch: Touch | None) -> KeptTouch | None:

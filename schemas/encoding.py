@@ -5,7 +5,7 @@ records with optional fields; property tests hold it equal to fastavro, byte for
 https://avro.apache.org/docs/1.12.0/specification/#binary-encoding
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - a class, named like one
 from typing import Any
@@ -15,29 +15,32 @@ from schemas.projection import UnsupportedSchemaError
 Encoder = Callable[[bytes, Mapping[str, Any]], bytes]
 
 _ONE_BYTE = [bytes([number << 1]) for number in range(64)]  # of 0 to 63, as most numbers and lengths are
+_MAX_KEPT = 1000  # texts
 
 
-def compile_encoder(schema: Mapping[str, Any]) -> Encoder:
+def compile_encoder(schema: Mapping[str, Any], repeated: Iterable[str] = ()) -> Encoder:
     """A function `(prefix, record) -> prefix + Avro body`.
 
     The function raises TypeError or ValueError for a record that does not fit the schema; of a union it takes the first
-    branch that fits the value.
+    branch that fits the value. Of string fields whose names are in `repeated` it keeps the encoded values.
 
     Raises:
         UnsupportedSchemaError: for types other than null, boolean, int, long, double, string, array, map, record and
             unions of these.
     """
-    writer = _Writer()
+    writer = _Writer(repeated)
     writer.line(0, "def encode(prefix, r):")
-    writer.line(1, "out = bytearray(prefix)")
+    writer.line(1, "out = [prefix]")
     writer.line(1, "try:")
     writer.value(2, schema, "r")
     writer.line(1, "except (AttributeError, KeyError, StructError) as error:")
     writer.line(2, "raise TypeError(f'{type(error).__name__}: {error}') from error")
-    writer.line(1, "return bytes(out)")
+    writer.line(1, "return b''.join(out)")
     namespace: dict[str, Any] = {
+        "short": _ONE_BYTE,
         "long": _long,
-        "text": _text,
+        "utf8": str.encode,  # a TypeError for anything but text
+        "repeated": _Repeated(),
         "double": Struct("<d").pack,
         "StructError": StructError,
     }
@@ -46,10 +49,16 @@ def compile_encoder(schema: Mapping[str, Any]) -> Encoder:
     return encode
 
 
+_six = Struct("6B").pack
+
+
 def _long(number: int) -> bytes:
     """Zigzag varint."""
-    if 0 <= number < 64:
-        return _ONE_BYTE[number]
+    if 1 << 34 <= number < 1 << 41:  # six bytes: a time in milliseconds, until 2039
+        n = number << 1
+        return _six(
+            n & 127 | 128, n >> 7 & 127 | 128, n >> 14 & 127 | 128, n >> 21 & 127 | 128, n >> 28 & 127 | 128, n >> 35
+        )
     if not -(1 << 63) <= number < 1 << 63:
         raise ValueError(f"{number} does not fit into 64 bits")
     rest = number << 1 if number >= 0 else ~(number << 1)
@@ -61,16 +70,22 @@ def _long(number: int) -> bytes:
     return bytes(out)
 
 
-def _text(value: str) -> bytes:
-    data = str.encode(value)  # a TypeError for anything but text
-    return _long(len(data)) + data
+class _Repeated(dict[str, bytes]):
+    """Encoded texts, kept."""
+
+    def __missing__(self, text: str) -> bytes:
+        data = str.encode(text)
+        if len(self) >= _MAX_KEPT:
+            self.clear()
+        self[text] = found = _long(len(data)) + data
+        return found
 
 
 _FITS = {
     "null": "{0} is None",
     "boolean": "isinstance({0}, bool)",
-    "long": "isinstance({0}, int) and not isinstance({0}, bool)",
-    "double": "isinstance({0}, (int, float)) and not isinstance({0}, bool)",
+    "long": "type({0}) is int",
+    "double": "type({0}) in (float, int)",
     "string": "isinstance({0}, str)",
     "array": "isinstance({0}, list)",
     "map": "isinstance({0}, dict)",
@@ -79,8 +94,9 @@ _FITS = {
 
 
 class _Writer:
-    def __init__(self) -> None:
+    def __init__(self, repeated: Iterable[str]) -> None:
         self.lines: list[str] = []
+        self._repeated = frozenset(repeated)
         self._variables = 0
         self._named: dict[str, Mapping[str, Any]] = {}
 
@@ -91,6 +107,14 @@ class _Writer:
         self._variables += 1
         return f"v{self._variables}"
 
+    def _long(self, depth: int, number: str) -> None:
+        self.line(depth, f"out.append(short[{number}] if 0 <= {number} < 64 else long({number}))")
+
+    def _length(self, depth: int, of: str) -> None:
+        length = self._fresh()
+        self.line(depth, f"{length} = len({of})")
+        self.line(depth, f"out.append(short[{length}] if {length} < 64 else long({length}))")
+
     def value(self, depth: int, type_: Any, value: str) -> None:
         """Lines that append the expression `value`."""
         if isinstance(type_, list):
@@ -100,13 +124,16 @@ class _Writer:
             case "null":
                 self.line(depth, "pass")
             case "boolean":
-                self.line(depth, f"out += b'\\1' if {value} else b'\\0'")
+                self.line(depth, f"out.append(b'\\1' if {value} else b'\\0')")
             case "int" | "long":
-                self.line(depth, f"out += long({value})")
+                self._long(depth, value)
             case "double":
-                self.line(depth, f"out += double({value})")
+                self.line(depth, f"out.append(double({value}))")
             case "string":
-                self.line(depth, f"out += text({value})")
+                text = self._fresh()
+                self.line(depth, f"{text} = utf8({value})")
+                self._length(depth, text)
+                self.line(depth, f"out.append({text})")
             case "array":
                 self._items(depth, f"for {{0}} in {value}:", {"": type_["items"]}, value)
             case "map":
@@ -115,7 +142,10 @@ class _Writer:
                 for field in type_["fields"]:
                     name = self._fresh()
                     self.line(depth, f"{name} = {value}[{field['name']!r}]")
-                    self.value(depth, field["type"], name)
+                    if field["type"] == "string" and field["name"] in self._repeated:
+                        self.line(depth, f"out.append(repeated[{name}])")
+                    else:
+                        self.value(depth, field["type"], name)
             case other:
                 raise UnsupportedSchemaError(f"no code for Avro type {other!r}")
         return None
@@ -135,7 +165,7 @@ class _Writer:
             if kind not in _FITS:
                 raise UnsupportedSchemaError(f"no code for Avro type {kind!r} in a union")
             self.line(depth, f"{'if' if index == 0 else 'elif'} {_FITS[kind].format(value)}:")
-            self.line(depth + 1, f"out += {_long(index)!r}")
+            self.line(depth + 1, f"out.append({_long(index)!r})")
             self.value(depth + 1, resolved, value)
         self.line(depth, f"else: raise TypeError('no branch of a union fits ' + type({value}).__name__)")
 
@@ -143,8 +173,8 @@ class _Writer:
         """Arrays and maps are one block; an empty one has none."""
         names = {self._fresh(): type_ for type_ in types.values()}
         self.line(depth, f"if {value}:")
-        self.line(depth + 1, f"out += long(len({value}))")
+        self._length(depth + 1, value)
         self.line(depth + 1, loop.format(*names))
         for name, type_ in names.items():
             self.value(depth + 2, type_, name)
-        self.line(depth, "out += b'\\0'")
+        self.line(depth, "out.append(b'\\0')")

@@ -68,6 +68,8 @@ def test_every_cut_has_its_line_and_all_lines_add_up_to_the_score(acts: list[str
     history = told(*acts, seconds=70)
     assert lines(history) == expected
     assert history.price(0).score == sum(expected.values())
+    of_total = {"cap score", "floor score"}
+    assert history.price(0).raw == sum([points for name, points in expected.items() if name not in of_total])
 
 
 def test_the_receipt_of_a_transition_adds_up_to_its_score() -> None:

@@ -46,6 +46,7 @@ def values(type_: Any, named: dict[str, Any]) -> st.SearchStrategy[Any]:
 @pytest.mark.parametrize("kind", GENERATED)
 def test_it_equals_fastavro(kind: Any) -> None:
     parsed, encoder = fastavro.parse_schema(SCHEMAS[kind]), compile_encoder(SCHEMAS[kind])
+    keeper = compile_encoder(SCHEMAS[kind], repeated=("rule", "subject", "event_id", "name", "word"))
 
     @settings(max_examples=60)
     @given(values(SCHEMAS[kind], {}))
@@ -53,8 +54,27 @@ def test_it_equals_fastavro(kind: Any) -> None:
         out = BytesIO()
         fastavro.schemaless_writer(out, parsed, record)
         assert encoder(b"prefix", record) == b"prefix" + out.getvalue()
+        assert keeper(b"prefix", record) == b"prefix" + out.getvalue()
 
     equal()
+
+
+@pytest.mark.parametrize("bits", range(64))
+def test_numbers_of_every_size(bits: int) -> None:
+    schema = {"type": "record", "name": "R", "fields": [{"name": "n", "type": "long"}]}
+    parsed, encoder = fastavro.parse_schema(schema), compile_encoder(schema)
+    for number in {2**bits - 1, -(2**bits), min(2**bits, 2**63 - 1), 2**bits // 3 * 2}:
+        out = BytesIO()
+        fastavro.schemaless_writer(out, parsed, {"n": number})
+        assert encoder(b"", {"n": number}) == out.getvalue()
+
+
+def test_a_thousand_texts_are_kept_and_no_more() -> None:
+    schema = {"type": "record", "name": "R", "fields": [{"name": "s", "type": "string"}]}
+    encoder: Any = compile_encoder(schema, repeated=("s",))
+    for number in [*range(2500), 0]:
+        assert encoder(b"", {"s": f"{number:04}"}) == b"\x08%04d" % number
+        assert 1 <= len(encoder.__globals__["repeated"]) <= 1000
 
 
 @given(values(SCHEMAS["LeadSnapshot"], {}))
@@ -69,6 +89,15 @@ UNION = {"type": "record", "name": "R", "fields": [{"name": "u", "type": ["null"
 def test_what_does_not_fit_the_schema_is_refused(record: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         compile_encoder(UNION)(b"", record)
+
+
+@pytest.mark.parametrize("value", [None, 1, b"bytes", ["a"], "\ud800"])
+def test_no_value_but_text_is_kept(value: Any) -> None:
+    schema = {"type": "record", "name": "R", "fields": [{"name": "s", "type": "string"}]}
+    encoder: Any = compile_encoder(schema, repeated=("s",))
+    with pytest.raises((TypeError, ValueError)):
+        encoder(b"", {"s": value})
+    assert not encoder.__globals__["repeated"]
 
 
 def test_a_type_without_code_is_named() -> None:

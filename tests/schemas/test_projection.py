@@ -2,6 +2,7 @@
 
 import json
 from io import BytesIO
+from itertools import product
 from typing import Any
 
 import fastavro
@@ -72,6 +73,59 @@ def test_garbage_is_refused_or_read_as_fastavro_reads_it(body: bytes) -> None:
 def test_bytes_left_over_are_refused() -> None:
     with pytest.raises(MalformedError, match="expected"):
         compile_projection(SCHEMA, ["type"])(encode("TrackedEvent", _event()) + b"\0", HEADER_BYTES)
+
+
+NUMBERS: dict[str, Any] = {
+    "type": "record",
+    "name": "R",
+    "fields": [{"name": name, "type": "long"} for name in ("a", "b")],
+}
+
+
+def _varint(number: int, size: int) -> bytes:
+    """Zigzag, in `size` bytes, be they needed or not."""
+    rest = number << 1 if number >= 0 else ~(number << 1)
+    return bytes([rest >> 7 * place & 127 | 128 * (place < size - 1) for place in range(size)])
+
+
+def _numbers_of(size: int) -> list[int]:
+    """Some that fit into so many bytes; some would fit into fewer."""
+    bound = min(2 ** (7 * size - 1), 2**63)
+    return [-bound, -2, 0, 1, 2 ** (7 * size - 7) % bound, bound - 1]
+
+
+@pytest.mark.parametrize("sizes", list(product(range(1, 11), repeat=2)))
+def test_numbers_of_one_to_ten_bytes(sizes: tuple[int, int]) -> None:
+    projects = [(wanted, compile_projection(NUMBERS, wanted)) for wanted in ("", "a", "b", "ab")]
+    for a, b in product(*map(_numbers_of, sizes)):
+        data, whole = _varint(a, sizes[0]) + _varint(b, sizes[1]), {"a": a, "b": b}
+        assert fastavro.schemaless_reader(BytesIO(data), fastavro.parse_schema(NUMBERS)) == whole
+        for wanted, project in projects:
+            assert project(data, 0) == {name: whole[name] for name in wanted}
+
+
+@pytest.mark.parametrize("sizes", list(product((1, 2, 5, 6, 7, 10), repeat=2)))
+def test_a_record_that_ends_inside_a_number_is_refused(sizes: tuple[int, int]) -> None:
+    data = _varint(1, sizes[0]) + _varint(-1, sizes[1])
+    for wanted in ("", "ab"):
+        project = compile_projection(NUMBERS, wanted)
+        for cut in range(len(data)):
+            with pytest.raises(MalformedError):
+                project(data[:cut], 0)
+
+
+@pytest.mark.parametrize("wanted", ["ab", "a", ""])
+def test_a_number_of_eleven_bytes_is_refused(wanted: str) -> None:
+    with pytest.raises(MalformedError, match="ten bytes"):
+        compile_projection(NUMBERS, wanted)(_varint(1, 11) + _varint(1, 1), 0)
+
+
+@pytest.mark.parametrize("length", [b"\x01", b"\x81\x00", b"\xff\x01"])
+def test_a_negative_length_is_refused(length: bytes) -> None:
+    schema = {"type": "record", "name": "R", "fields": [{"name": "s", "type": "string"}]}
+    for wanted in ([], ["s"]):
+        with pytest.raises(MalformedError, match="negative length"):
+            compile_projection(schema, wanted)(length + b"text", 0)
 
 
 def test_map_blocks_with_a_negative_count_carry_their_size() -> None:
