@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.match_rules import Match, Matcher
@@ -168,7 +168,6 @@ fields = st.fixed_dictionaries({
 })  # fmt: skip
 
 
-@settings(deadline=None)  # makes a matcher for each act
 @given(st.lists(fields, max_size=8))
 def test_the_answer_does_not_depend_on_what_was_asked_before(many: list[dict[str, Any]]) -> None:
     for each in many:

@@ -2,7 +2,7 @@ from math import inf
 from textwrap import dedent
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.model import ModelErrors, Problem, check_model, read_model
@@ -375,7 +375,6 @@ def test_versions_are_stable_over_releases() -> None:
 REFERENCE = load_shipped("reference")
 
 
-@settings(deadline=None)  # reads a whole model each time
 @given(
     st.integers(0, len(REFERENCE)),
     st.integers(0, 40),
