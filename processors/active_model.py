@@ -1,12 +1,12 @@
 """A scoring model in force: the model, its activation, and what the fold precomputes from it."""
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from processors.calendar import Calendar
 from processors.match_rules import Matcher
 from processors.model.model import Rule, ScoringModel, Stage
-from processors.units import Limited, limited_of
+from processors.units import DAYS, Limited, limited_of
 from schemas.codec import SCHEMAS
 from schemas.projection import Projection, compile_projection
 from schemas.records import ModelRef
@@ -18,6 +18,25 @@ FOLD_FIELDS = frozenset(
         "traits", "email_kind", "email_domain", "phone_kind", "source",
     }
 )  # fmt: skip
+
+
+# The partitions of a worker share what is learnt of pages, windows and schemas: it depends on the model alone.
+_MAX_SHARED = 16
+
+
+@lru_cache(_MAX_SHARED)
+def _matcher(model: ScoringModel) -> Matcher:
+    return Matcher(model)
+
+
+@lru_cache(_MAX_SHARED)
+def _calendar(timezone: str) -> Calendar:
+    return Calendar(timezone)
+
+
+@lru_cache(_MAX_SHARED)
+def _projection(fields: frozenset[str]) -> Projection:
+    return compile_projection(SCHEMAS["TrackedEvent"], fields)
 
 
 @dataclass(frozen=True)
@@ -37,15 +56,15 @@ class ActiveModel:
 
     @cached_property
     def matcher(self) -> Matcher:
-        return Matcher(self.model)
+        return _matcher(self.model)
 
     @cached_property
     def calendar(self) -> Calendar:
-        return Calendar(self.model.timezone)
+        return _calendar(self.model.timezone)
 
     @cached_property
     def project(self) -> Projection:
-        return compile_projection(SCHEMAS["TrackedEvent"], FOLD_FIELDS | self.matcher.event_fields)
+        return _projection(FOLD_FIELDS | self.matcher.event_fields)
 
     @cached_property
     def heirs(self) -> dict[str, str]:
@@ -60,6 +79,11 @@ class ActiveModel:
     def limited(self) -> dict[str, Limited]:
         found = {rule.id: limited_of(rule) for rule in self.model.rules}
         return {rule: limited for rule, limited in found.items() if limited is not None}
+
+    @cached_property
+    def longest_window_ms(self) -> dict[str, int]:
+        """Of each limited rule, and of active days."""
+        return {rule: limited.longest_ms for rule, limited in {**self.limited, DAYS.id: DAYS}.items()}
 
     @cached_property
     def score_stages(self) -> dict[str, Stage]:

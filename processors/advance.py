@@ -6,6 +6,7 @@ from processors.model.model import Stage
 from processors.moves import Cause, move
 from processors.next_exit import exit_cause, exit_holds, first_exit
 from processors.price import Price
+from processors.take_traits import is_known
 from schemas.rows import Row
 
 
@@ -42,14 +43,15 @@ def settle(row: Row, cause: Cause, active: ActiveModel) -> None:
     stage, now = active.score_stages.get(row.stage), row.now
     if stage is None:
         return
+    may_fall = bool(stage.exit) and now >= cause.wake_at and now >= row.entered_at + stage.min_dwell_ms
+    above = (active.above if is_known(row) else active.above_unknown)[stage.id] if now >= row.cool_until else ()
+    if not (may_fall or above):  # most acts: no price is needed
+        return
     price = Price(row, active, now)
-    look = now >= cause.wake_at and now >= row.entered_at + stage.min_dwell_ms
-    if look and stage.exit and exit_holds(stage, price):
+    if may_fall and exit_holds(stage, price):
         move(row, _fall(row, stage, active), "act", cause, active)
-    elif now >= row.cool_until:
-        higher = _rise(price, stage, active)
-        if higher is not None:
-            move(row, higher, "act", cause, active)
+    elif (higher := _rise(price, above)) is not None:
+        move(row, higher, "act", cause, active)
 
 
 def take_feedback(row: Row, to: Stage, cause: Cause, active: ActiveModel) -> None:
@@ -57,10 +59,9 @@ def take_feedback(row: Row, to: Stage, cause: Cause, active: ActiveModel) -> Non
     move(row, to, "feedback", cause, active)
 
 
-def _rise(price: Price, stage: Stage, active: ActiveModel) -> Stage | None:
+def _rise(price: Price, above: tuple[Stage, ...]) -> Stage | None:
     """The highest later stage of the score that lets the lead in, unless it would fall out at once."""
-    above = active.above if price.known else active.above_unknown
-    for candidate in above[stage.id]:
+    for candidate in above:
         enters = candidate.enter is not None and candidate.enter(price)
         if enters and (candidate.min_dwell_ms > 0 or not exit_holds(candidate, price)):
             return candidate

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from processors.active_model import ActiveModel
 from processors.adopt_model import adopt_names
 from processors.model.model import FitBlock, ScoringModel
+from processors.take_traits import is_known, trait_of
 from processors.touches import kept_touch, touch_of
 from processors.units import DAYS_RULE
 from schemas.records import FitPart, LeadSnapshot, Part, Text, Touch
@@ -141,10 +142,7 @@ class Price:
 
     @property
     def known(self) -> bool:
-        """Can we write to or call this person?"""
-        if not self._row.traits:
-            return False
-        return bool(self.trait("email_kind") or self.trait("crm_id")) or self.trait("phone_kind") == "valid"
+        return is_known(self._row)
 
     @property
     def fit(self) -> float:
@@ -208,8 +206,7 @@ class Price:
         return 0.0 if tally is None else tally.x * exp2((self._row.ref - self.at) / tally.half_life_ms)
 
     def trait(self, name: str) -> Text | None:
-        held = self._row.traits.get(name)
-        return held[0] or None if held is not None else None
+        return trait_of(self._row, name)
 
     def did(self, rule: str, within_ms: float) -> bool:
         acts = self._row.tallies.get(rule)

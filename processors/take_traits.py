@@ -1,4 +1,4 @@
-"""What an act says about the person."""
+"""What acts say about the person."""
 
 from processors.model.scalars import number_text
 from schemas.records import Scalar, Text, TrackedEvent
@@ -65,3 +65,15 @@ def cut(text: str, most_bytes: int) -> str:
 def shown_traits(row: Row) -> dict[str, Text]:
     """What is known now: traits that were not cleared."""
     return {name: value for name, (value, _, _) in row.traits.items() if value}
+
+
+def trait_of(row: Row, name: str) -> Text | None:
+    held = row.traits.get(name)
+    return held[0] or None if held is not None else None
+
+
+def is_known(row: Row) -> bool:
+    """Can we write to or call this person?"""
+    if not row.traits:
+        return False
+    return bool(trait_of(row, "email_kind") or trait_of(row, "crm_id")) or trait_of(row, "phone_kind") == "valid"

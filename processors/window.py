@@ -4,11 +4,11 @@ from typing import Literal
 
 from processors.active_model import ActiveModel
 from processors.calendar import DAY_MS, LONGEST_MS
-from processors.units import DAYS_RULE, KEPT_MS, close_bucket, evict_day
+from processors.units import KEPT_MS, close_bucket, evict_day
 from schemas.rows import NEVER_MS, Hit, Row
 
 MAX_WINDOW = 4000  # acts, hits and their tags, together, that a row remembers
-_NEVER_DAY = NEVER_MS // DAY_MS
+_MONTH_MS = LONGEST_MS["month"]  # of a rule that the model no longer has, or no longer limits
 
 
 def refusal(row: Row, id8: bytes, logged_at: int) -> Literal["duplicate", "flood"] | None:
@@ -60,33 +60,35 @@ def evict(row: Row, active: ActiveModel) -> None:
     day = row.now // DAY_MS
     if day < row.evict_day:
         return
-    horizon, next_day = _horizon(day), _NEVER_DAY
+    horizon = _horizon(day)
+    oldest = _evict_acts(row, horizon)
+    for rule in list(row.limited):
+        oldest = min(oldest, _evict_buckets(row, rule, active.longest_window_ms.get(rule, _MONTH_MS), horizon))
+    row.evict_day = evict_day(oldest)
+
+
+def _evict_acts(row: Row, horizon: int) -> int:
+    """Returns the time of the first act that stays."""
     window = row.window
     while window:
         oldest = next(iter(window))
         at = window[oldest][0]
         if at >= horizon:
-            next_day = evict_day(at)
-            break
+            return at
         _forget_act(row, oldest)
-    for rule in list(row.limited):
-        # A rule that the model no longer has, or no longer limits, counts as one of a month.
-        limited = active.limited.get(rule)
-        longest_ms = limited.longest_ms if limited is not None else LONGEST_MS["day" if rule == DAYS_RULE else "month"]
-        next_day = min(next_day, _evict_buckets(row, rule, longest_ms, horizon))
-    row.evict_day = next_day
+    return NEVER_MS
 
 
 def _evict_buckets(row: Row, rule: str, longest_ms: int, horizon: int) -> int:
-    """Returns the day on which to look at the rule's buckets again."""
+    """Returns the end of the first bucket that stays."""
     buckets = row.limited[rule]
     while buckets:
         key = next(iter(buckets))
-        start = key >> 8
+        start, touched = key >> 8, buckets[key].touched
         if start == 0:  # the window of a lifetime never ends
-            return _NEVER_DAY
-        ends = max(buckets[key].touched, start + longest_ms)
+            return NEVER_MS
+        ends = max(touched, start + longest_ms)
         if ends >= horizon:
-            return evict_day(ends)
+            return ends
         close_bucket(row, rule, key)
-    return _NEVER_DAY
+    return NEVER_MS

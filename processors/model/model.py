@@ -5,7 +5,7 @@ a `LeadTest` about a lead as it is priced at one instant. The meaning of every p
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 from typing import Any, Literal
 
@@ -171,7 +171,7 @@ class ModelTest:
     expect: tuple[tuple[float, Mapping[str, LeadTest]], ...]  # (at, what must hold, by the text of the expectation)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ScoringModel:
     name: str
     version: str  # first 8 hex digits of the SHA-256 of the normalised file
@@ -192,4 +192,4 @@ class ScoringModel:
     stages: tuple[Stage, ...]
     alerts: Alerts
     act_fields: frozenset[str]  # act fields that any condition, limit or `per` reads, as a condition names them
-    tests: tuple[ModelTest, ...] = field(default=(), compare=False)
+    tests: tuple[ModelTest, ...] = ()
