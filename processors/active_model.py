@@ -1,12 +1,12 @@
 """A scoring model in force: the model, its activation, and what the fold precomputes from it."""
 
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
+from math import inf
 
 from processors.calendar import Calendar
 from processors.match_rules import Matcher
 from processors.model.model import Rule, ScoringModel, Stage
-from processors.units import DAYS, Limited, limited_of
+from processors.units import DAYS, limited_of
 from schemas.codec import SCHEMAS
 from schemas.projection import Projection, compile_projection
 from schemas.records import ModelRef
@@ -39,93 +39,55 @@ def _projection(fields: frozenset[str]) -> Projection:
     return compile_projection(SCHEMAS["TrackedEvent"], fields)
 
 
-@dataclass(frozen=True)
 class ActiveModel:
-    """`n` and `at` are of the activation: its number, and the time of its record (ms UTC)."""
+    """A model in force: the model, its activation, and what the fold asks of it for every act.
 
-    model: ScoringModel
-    n: int
-    at: int
-    notify: bool = False
-    rules: dict[str, Rule] = field(init=False)
-    order: dict[str, int] = field(init=False)
+    Plain attributes, made once: a property of any kind costs more than reading one.
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "rules", {rule.id: rule for rule in self.model.rules})
-        object.__setattr__(self, "order", {rule.id: index for index, rule in enumerate(self.model.rules)})
+    Attributes:
+        n, at: of the activation: its number, and the time of its record (ms UTC).
+        stamp: tells models apart in rows. Two people may activate the same n at once, so n alone does not.
+        project: decodes the fields of an event that the fold reads.
+        order: rule -> its place in the model.
+        heirs: former id of a renamed rule -> its id now.
+        limited: the limits, by rule.
+        longest_window_ms: of each limited rule, and of active days.
+        score_stages: the stages that the score owns; those of sales never move by time or score.
+        above: per stage the later stages of the score that have an `enter`, highest first.
+        above_unknown: those of `above` that a lead can enter whom we cannot write to or call.
+    """
 
-    @cached_property
-    def matcher(self) -> Matcher:
-        return _matcher(self.model)
+    def __init__(self, model: ScoringModel, n: int, at: int, *, notify: bool = False) -> None:
+        self.model = model
+        self.n = n
+        self.at = at
+        self.notify = notify
+        self.stamp = n << 32 | int(model.version, 16)
+        self.ref = ModelRef(n=n, name=model.name, version=model.version)
 
-    @cached_property
-    def calendar(self) -> Calendar:
-        return _calendar(self.model.timezone)
+        self.matcher = _matcher(model)
+        self.calendar = _calendar(model.timezone)
+        self.project = _projection(FOLD_FIELDS | self.matcher.event_fields)
 
-    @cached_property
-    def project(self) -> Projection:
-        return _projection(FOLD_FIELDS | self.matcher.event_fields)
+        rules = model.rules
+        self.rules: dict[str, Rule] = {rule.id: rule for rule in rules}
+        self.order = {rule.id: index for index, rule in enumerate(rules)}
+        self.heirs = {rule.was: rule.id for rule in rules if rule.was is not None}
+        self.smallest_half_life_ms: float = min((rule.half_life_ms for rule in rules), default=inf)
+        self.dimension_of_group = {rule.group: rule.dimension for rule in rules if rule.group is not None}
+        self.limited = {rule.id: limited for rule in rules if (limited := limited_of(rule)) is not None}
+        self.longest_window_ms = {rule: each.longest_ms for rule, each in {**self.limited, DAYS.id: DAYS}.items()}
 
-    @cached_property
-    def heirs(self) -> dict[str, str]:
-        """Former id of a renamed rule -> its id now."""
-        return {rule.was: rule.id for rule in self.model.rules if rule.was is not None}
-
-    @cached_property
-    def smallest_half_life_ms(self) -> float:
-        return min((rule.half_life_ms for rule in self.model.rules), default=float("inf"))
-
-    @cached_property
-    def limited(self) -> dict[str, Limited]:
-        found = {rule.id: limited_of(rule) for rule in self.model.rules}
-        return {rule: limited for rule, limited in found.items() if limited is not None}
-
-    @cached_property
-    def longest_window_ms(self) -> dict[str, int]:
-        """Of each limited rule, and of active days."""
-        return {rule: limited.longest_ms for rule, limited in {**self.limited, DAYS.id: DAYS}.items()}
-
-    @cached_property
-    def score_stages(self) -> dict[str, Stage]:
-        """The stages that the score owns; those of sales never move by time or score."""
-        return {stage.id: stage for stage in self.model.stages if stage.owner == "score"}
-
-    @cached_property
-    def above(self) -> dict[str, tuple[Stage, ...]]:
-        """Per stage the later stages of the score that have an `enter`, highest first."""
-        return {
-            stage.id: tuple(
-                later for later in reversed(self.model.stages[index + 1 :]) if later.owner == "score" and later.enter
-            )
-            for index, stage in enumerate(self.model.stages)
+        stages = model.stages
+        self.first_stage = stages[0]
+        self.stage_index = {stage.id: index for index, stage in enumerate(stages)}
+        self.stage_by_feedback = {word: stage for stage in stages for word in stage.feedback}
+        self.score_stages = {stage.id: stage for stage in stages if stage.owner == "score"}
+        self.above = {stage.id: _enterable(stages[index + 1 :]) for index, stage in enumerate(stages)}
+        self.above_unknown = {
+            stage: tuple([each for each in above if not each.only_known]) for stage, above in self.above.items()
         }
 
-    @cached_property
-    def above_unknown(self) -> dict[str, tuple[Stage, ...]]:
-        """Those of `above` that a lead can enter whom we cannot write to or call."""
-        return {stage: tuple(later for later in above if not later.only_known) for stage, above in self.above.items()}
 
-    @cached_property
-    def dimension_of_group(self) -> dict[str, str]:
-        return {rule.group: rule.dimension for rule in self.model.rules if rule.group is not None}
-
-    @cached_property
-    def stage_index(self) -> dict[str, int]:
-        return {stage.id: index for index, stage in enumerate(self.model.stages)}
-
-    @cached_property
-    def stage_by_feedback(self) -> dict[str, Stage]:
-        return {word: stage for stage in self.model.stages for word in stage.feedback}
-
-    @cached_property
-    def stamp(self) -> int:
-        """Tells models apart in rows. Two people may activate the same n at once, so n alone does not."""
-        return self.n << 32 | int(self.model.version, 16)
-
-    @property
-    def first_stage(self) -> Stage:
-        return self.model.stages[0]
-
-    @cached_property
-    def ref(self) -> ModelRef:
-        return ModelRef(n=self.n, name=self.model.name, version=self.model.version)
+def _enterable(later: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    return tuple([stage for stage in reversed(later) if stage.owner == "score" and stage.enter is not None])

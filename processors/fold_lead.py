@@ -4,18 +4,17 @@ from typing import Literal, cast
 
 from processors.active_model import ActiveModel
 from processors.advance import advance, settle, take_feedback
-from processors.match_rules import Hit
 from processors.moves import Cause, subject_of
 from processors.take_traits import cut, take_traits
 from processors.touches import take_touch
-from processors.units import DAYS, LATE_MS, Limited, pay, pay_limited, rebase, slot_of
+from processors.units import DAYS, LATE_MS, pay, pay_limited, rebase, slot_of
 from processors.window import evict, refusal, remember_act
 from schemas.codec import HEADER_BYTES, Kind, UndecodableError, decode, decode_json_event
 from schemas.keys import id8
 from schemas.projection import MalformedError
 from schemas.records import Feedback, ImportedLine, TrackedEvent
 from schemas.rows import Hit as KeptHit
-from schemas.rows import Row, Tally
+from schemas.rows import Row
 
 MAX_FENCES = 256
 MAX_SOURCE_BYTES = 256  # of its name
@@ -129,15 +128,16 @@ def _take_act(row: Row, event: TrackedEvent, cause: Cause, active: ActiveModel) 
     rebase(row, active.smallest_half_life_ms)
     kept: tuple[KeptHit, ...] = ()
     activity = False
-    for hit in hits:
-        rule = hit.rule
-        limited = active.limited.get(rule.id)
+    for rule, n, weight, tags, by, tag_keys in hits:
+        limited, units = active.limited.get(rule.id), n * weight
         if limited is not None:
-            tally = _pay_limited(row, hit, limited, cause, active)
+            bucket_key = active.calendar.window_start_ms(at, limited.unit) * 256
+            if limited.by_value:
+                bucket_key += slot_of(by)
+            tally = pay_limited(row, limited, bucket_key, (at, cause.id8, units, weight, tags), tag_keys)
         else:
-            units = hit.units * hit.weight
-            tally = pay(row, rule.id, rule.half_life_ms, units, hit.weight, hit.tag_keys, at)
-            kept = (*kept, (rule.id, units, hit.weight, hit.tags))
+            tally = pay(row, rule.id, rule.half_life_ms, units, weight, tag_keys, at)
+            kept = (*kept, (rule.id, units, weight, tags))
         tally.count += 1
         if at > tally.last_at or (at == tally.last_at and cause.event_id > tally.last_id):
             tally.last_at, tally.last_id, tally.subject = at, cause.event_id, subject_of(event)
@@ -151,14 +151,6 @@ def _take_act(row: Row, event: TrackedEvent, cause: Cause, active: ActiveModel) 
     _count_visit(row, at)
     cause.hits = hits
     return ("foreign_host" if foreign else "folded"), kept
-
-
-def _pay_limited(row: Row, hit: Hit, limited: Limited, cause: Cause, active: ActiveModel) -> Tally:
-    at = cause.act_at
-    start = active.calendar.window_start_ms(at, limited.unit)
-    slot = slot_of(hit.by) if limited.by_value else 0
-    entry = (at, cause.id8, hit.units * hit.weight, hit.weight, hit.tags)
-    return pay_limited(row, limited, start * 256 + slot, entry, hit.tag_keys)
 
 
 def _count_activity(row: Row, cause: Cause, active: ActiveModel) -> None:

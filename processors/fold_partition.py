@@ -155,8 +155,7 @@ class PartitionFold:
         self.rows.packed(key)  # so that the next failure has nothing to fold again
 
     def _keep(self, opened: OpenRow, cause: Cause, active: ActiveModel) -> None:
-        key = cause.key
-        sent = [Sent("StageTransition", key, encode("StageTransition", told)) for told in cause.transitions]
+        key, sent = cause.key, self._told(cause) if cause.transitions else ()
         if cause.wake_at <= opened.row.now:
             opened.wake_at = _wake_at(opened.row, active)
             self._wakeups.look_at(key, opened.wake_at)
@@ -164,6 +163,9 @@ class PartitionFold:
         self.rows.keep(key, opened)
         self._changed[key] = None
         self._sent += sent
+
+    def _told(self, cause: Cause) -> list[Sent]:
+        return [Sent("StageTransition", cause.key, encode("StageTransition", told)) for told in cause.transitions]
 
     def _tick(self, record: LogRecord, version: Version) -> str:
         active = self.models.in_force(version)

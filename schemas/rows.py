@@ -51,7 +51,7 @@ class Tally(msgspec.Struct, array_like=True, gc=False):
     subject: str = ""
 
 
-class Bucket(msgspec.Struct, array_like=True):
+class Bucket(msgspec.Struct, array_like=True, gc=False):
     """The best acts of one calendar window of a limited rule, the least first.
 
     Attributes:
@@ -79,7 +79,7 @@ class KeptTouch(msgspec.Struct, array_like=True, frozen=True, gc=False):
     campaign: tuple[str | None, ...] | None
 
 
-class Row(msgspec.Struct, array_like=True):
+class Row(msgspec.Struct, array_like=True, gc=False):
     """State of one lead. Times are ms UTC; ids are `id8` (schemas/keys.py) but where they are shown to people.
 
     Attributes:

@@ -93,7 +93,7 @@ class Worker:
             Exit code: 0 after a clean stop, 3 if the brokers cannot be reached at the start, 70 after a failure.
         """
         # Batches are many short-lived objects: the default threshold scans them over and over.
-        gc.set_threshold(200_000, 20, 100)
+        gc.set_threshold(500_000, 20, 100)
         for name in ("faust", "mode", "aiokafka"):
             # A DEBUG record is built for each fetch even where no handler wants it.
             logging.getLogger(name).setLevel(max(logging.INFO, logging.getLogger(name).getEffectiveLevel()))

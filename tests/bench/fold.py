@@ -23,7 +23,7 @@ async def run() -> None:
     active = fold.models.newest
     assert active is not None
     decode_us = _timed(lambda: [active.project(r.value, HEADER_BYTES) for r in log])
-    gc.set_threshold(200_000, 20, 100)  # as the worker sets it
+    gc.set_threshold(500_000, 20, 100)  # as the worker sets it
     fold_us = _timed(lambda: [fold.fold(log[i : i + BATCH]) for i in range(0, EVENTS, BATCH)])
     leads = len(fold.rows)
     snapshot_us = _timed(fold.take_snapshots) * EVENTS / leads
