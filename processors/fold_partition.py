@@ -77,8 +77,9 @@ class PartitionFold:
         """Fold records in offset order; what leaves at once: transitions, dead letters, models for readers."""
         for record in records:
             try:
-                outcome = self._fold(record)
-            except Refused as refused:
+                kind = kind_of(record.value or b"")
+                outcome = self._fold_lead(kind, record) if kind in _ABOUT_LEADS else self._fold_control(kind, record)
+            except (Refused, UndecodableError) as refused:
                 outcome = refused.reason
                 letter = dead_letter(record, self._topic, self._partition, refused.reason, refused.detail)
                 self._sent.append(Sent("DeadLetter", record.key or CONTROL_KEY, letter))
@@ -86,24 +87,17 @@ class PartitionFold:
         sent, self._sent = self._sent, []
         return sent
 
-    def _fold(self, record: LogRecord) -> str:
-        value = record.value or b""
-        try:
-            kind = kind_of(value)
-            if kind in _ABOUT_LEADS:
-                return self._fold_lead(kind, record)
-            match kind:
-                case "Tick":
-                    return self._tick(record, (self.epoch, record.offset))
-                case "Epoch":
-                    self.epoch = max(self.epoch, decode(value)[1]["epoch"])
-                    return "epoch"
-                case "ModelActivated":
-                    return self._activate(record, (self.epoch, record.offset))
-                case _:
-                    raise Refused("wrong_topic", f"{kind} has no place on the events topic")
-        except UndecodableError as error:
-            raise Refused(error.reason, error.detail) from error  # type: ignore[arg-type]  # its reasons are some of ours
+    def _fold_control(self, kind: Kind, record: LogRecord) -> str:
+        match kind:
+            case "Tick":
+                return self._tick(record, (self.epoch, record.offset))
+            case "Epoch":
+                self.epoch = max(self.epoch, decode(record.value or b"")[1]["epoch"])
+                return "epoch"
+            case "ModelActivated":
+                return self._activate(record, (self.epoch, record.offset))
+            case _:
+                raise Refused("wrong_topic", f"{kind} has no place on the events topic")
 
     def _fold_lead(self, kind: Kind, record: LogRecord) -> str:
         key, version = record.key, (self.epoch, record.offset)

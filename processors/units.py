@@ -157,6 +157,7 @@ def _close_oldest(row: Row) -> None:
 def close_bucket(row: Row, rule: str, key: int) -> None:
     """The window is over: what it paid stays paid."""
     buckets = row.limited[rule]
-    row.entries -= sum([1 + len(entry[-1]) for entry in buckets.pop(key).entries])
+    for entry in buckets.pop(key).entries:
+        row.entries -= 1 + len(entry[4])
     if not buckets:
         del row.limited[rule]

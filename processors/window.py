@@ -61,9 +61,7 @@ def evict(row: Row, active: ActiveModel) -> None:
     if day < row.evict_day:
         return
     horizon = _horizon(day)
-    oldest = _evict_acts(row, horizon)
-    for rule in list(row.limited):
-        oldest = min(oldest, _evict_buckets(row, rule, active.longest_window_ms.get(rule, _MONTH_MS), horizon))
+    oldest = min(_evict_acts(row, horizon), _evict_buckets(row, active.longest_window_ms, horizon))
     row.evict_day = evict_day(oldest)
 
 
@@ -79,16 +77,20 @@ def _evict_acts(row: Row, horizon: int) -> int:
     return NEVER_MS
 
 
-def _evict_buckets(row: Row, rule: str, longest_ms: int, horizon: int) -> int:
-    """Returns the end of the first bucket that stays."""
-    buckets = row.limited[rule]
-    while buckets:
-        key = next(iter(buckets))
-        start, touched = key >> 8, buckets[key].touched
-        if start == 0:  # the window of a lifetime never ends
-            return NEVER_MS
-        ends = max(touched, start + longest_ms)
-        if ends >= horizon:
-            return ends
+def _evict_buckets(row: Row, longest_window_ms: dict[str, int], horizon: int) -> int:
+    """Returns the end of the first window that stays. One loop without calls: most rows have five rules or more."""
+    first_end, ended = NEVER_MS, []
+    for rule, buckets in row.limited.items():
+        longest_ms = longest_window_ms.get(rule, _MONTH_MS)
+        for key, bucket in buckets.items():
+            if key < 256:  # begins at 0: the window of a lifetime never ends
+                break
+            end = (key >> 8) + longest_ms
+            end = max(end, bucket.touched)
+            if end >= horizon:
+                first_end = min(first_end, end)
+                break
+            ended.append((rule, key))
+    for rule, key in ended:
         close_bucket(row, rule, key)
-    return NEVER_MS
+    return first_end
