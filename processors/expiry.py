@@ -27,7 +27,7 @@ def expires_at(row: Row, active: ActiveModel) -> int:
     earliest = earliest_expiry(row, active)
     if earliest == NEVER_MS or any(key < 256 for buckets in row.limited.values() for key in buckets):
         return NEVER_MS  # the second: what is paid once in a lifetime is remembered for one
-    latest = float(max([earliest, *(at + KEPT_MS for at, _ in row.window.values())]))
+    latest = float(max([earliest, *(at + KEPT_MS for at in row.window.values())]))
     for key, tally in row.tallies.items():
         rule = active.rules.get(key)
         worth = abs(rule.points) * tally.x if rule is not None else 0.0  # at `ref`, so row time plays no part

@@ -6,8 +6,7 @@ touches none. Nothing here reads a clock: time is the timestamp of the record.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 from processors.active_model import ActiveModel
 from processors.advance import advance
@@ -31,8 +30,7 @@ MODEL_PREFIX = b"00model/"
 _ABOUT_LEADS: frozenset[Kind] = frozenset({"TrackedEvent", "Feedback", "ImportedLine"})
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """A record that leaves the fold, for the topic of its kind. `value` None: the lead is forgotten."""
 
     kind: Kind

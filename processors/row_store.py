@@ -166,7 +166,7 @@ class RowStore:
         if len(data) > MAX_ROW_BYTES:
             raise RowTooLargeError(f"row {key!r}: {len(data)} bytes")
         self._packed[key] = data
-        opened.folded = []
+        opened.folded.clear()
 
     def _close_all(self) -> None:
         for key in self._open.keys() & self._dirty:

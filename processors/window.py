@@ -15,11 +15,11 @@ def refusal(row: Row, id8: bytes, logged_at: int) -> Literal["duplicate", "flood
     """Why the row takes no such act at `logged_at`; None: it does."""
     window = row.window
     known = window.get(id8)
-    if known is not None and known[0] >= max(row.now, logged_at) - KEPT_MS:
+    if known is not None and known >= max(row.now, logged_at) - KEPT_MS:
         return "duplicate"
     if len(window) + row.hits < MAX_WINDOW:
         return None
-    oldest, _ = next(iter(window.values()))
+    oldest = next(iter(window.values()))
     # If it can go by now there is room: else one flood would shut the window for ever.
     return "flood" if oldest >= _horizon(logged_at // DAY_MS) else None
 
@@ -30,15 +30,16 @@ def remember_act(row: Row, id8: bytes, at: int, hits: tuple[Hit, ...]) -> None:
         _forget_act(row, id8)
     if not window:
         row.evict_day = min(row.evict_day, evict_day(at))
-    window[id8] = (at, hits)
+    window[id8] = at
     if hits:
+        row.paid[id8] = hits
         row.hits += _weight_of(hits)
 
 
 def _forget_act(row: Row, id8: bytes) -> None:
-    hits = row.window.pop(id8)[1]
-    if hits:
-        row.hits -= _weight_of(hits)
+    del row.window[id8]
+    if id8 in row.paid:
+        row.hits -= _weight_of(row.paid.pop(id8))
 
 
 def _weight_of(hits: tuple[Hit, ...]) -> int:
@@ -70,7 +71,7 @@ def _evict_acts(row: Row, horizon: int) -> int:
     window = row.window
     while window:
         oldest = next(iter(window))
-        at = window[oldest][0]
+        at = window[oldest]
         if at >= horizon:
             return at
         _forget_act(row, oldest)

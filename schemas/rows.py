@@ -86,8 +86,9 @@ class Row(msgspec.Struct, array_like=True, gc=False):
         now: row time.
         ref: the time that `Tally.x` counts from.
         limited: rule -> window start * 256 + slot -> bucket; `entries`: how many acts and tags are in all of them.
-        window: id8 -> (act time, hits of rules without a limit): what a repeat is recognised by; `hits`: how many
-            hits and tags.
+        window: id8 -> act time: what a repeat is recognised by.
+        paid: id8 -> hits of rules without a limit, of the acts in the window that have any; `hits`: how many hits and
+            tags these are.
         traits: name -> (value, act time, id8); the last writer wins.
         fences: source -> highest number accepted from it.
         model_stamp: the model by which the row was folded last (`ActiveModel.stamp`).
@@ -105,7 +106,8 @@ class Row(msgspec.Struct, array_like=True, gc=False):
     tallies: dict[str, Tally] = {}
     limited: dict[str, dict[int, Bucket]] = {}
     entries: int = 0
-    window: dict[bytes, tuple[int, tuple[Hit, ...]]] = {}
+    window: dict[bytes, int] = {}
+    paid: dict[bytes, tuple[Hit, ...]] = {}
     hits: int = 0
     traits: dict[str, tuple[Text, int, bytes]] = {}
     fences: dict[str, int] = {}

@@ -6,14 +6,12 @@ is already ahead of it, is decided behind this protocol (`processors/`), without
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from schemas.records import LogRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """A record to send; `partition` None: by the key."""
 
     topic: str

@@ -198,7 +198,7 @@ def test_a_row_expires_when_the_last_of_its_terms_is_spent(text: str, acts: list
         return max((abs(line.points) for line in lines if line.kind == "rule"), default=0.0)
 
     assert most(at) <= SPENT_POINTS
-    forgettable = max((when + KEPT_MS for when, _ in row.window.values()), default=0)
+    forgettable = max((when + KEPT_MS for when in row.window.values()), default=0)
     earliest = max(earliest_expiry(row, active), forgettable)
     assert at >= earliest
     assert at <= earliest + 1 or most(at - 2) > SPENT_POINTS * (1 - 1e-9)
