@@ -1,6 +1,6 @@
 """One record about one lead, folded into its row."""
 
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from processors.active_model import ActiveModel
 from processors.advance import advance, settle, take_feedback
@@ -41,10 +41,10 @@ def fold_record(kind: Kind, value: bytes, row: Row, cause: Cause, active: Active
     """
     if kind == "TrackedEvent":
         try:
-            event = decode_json_event(value) if value[:1] == b"{" else active.project(value, HEADER_BYTES)
+            event: Any = decode_json_event(value) if value[:1] == b"{" else active.project(value, HEADER_BYTES)
         except MalformedError as error:
             raise UndecodableError("bad_avro", str(error)) from error
-        return fold_event(row, cast("TrackedEvent", event), cause, active)
+        return fold_event(row, event, cause, active)
     record = decode(value)[1]
     if kind == "Feedback":
         return fold_feedback(row, cast("Feedback", record), cause, active)

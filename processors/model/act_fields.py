@@ -1,7 +1,7 @@
 """What a condition may ask of an act, and where a tracked event keeps it."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from processors.model.patterns import normal
 from processors.model.scalars import MAX_NUMBER, is_decimal, number_text
@@ -69,14 +69,16 @@ def act_value(name: str) -> Callable[[TrackedEvent], Any]:
 
 def _flat(record: str) -> Callable[[TrackedEvent], Any]:
     def read(event: TrackedEvent) -> Any:
-        return cast("Mapping[str, Any]", event).get(record)
+        fields: Mapping[str, Any] = event
+        return fields.get(record)
 
     return read
 
 
 def _nested(record: str, name: str) -> Callable[[TrackedEvent], Any]:
     def read(event: TrackedEvent) -> Any:
-        holder = cast("Mapping[str, Any]", event).get(record)
+        fields: Mapping[str, Any] = event
+        holder = fields.get(record)
         return None if holder is None else holder.get(name)
 
     return read
