@@ -92,7 +92,7 @@ def _refuse_other_counts(present: dict[str, int], topics: Topics, partitions: in
         if count != partitions:
             raise ProvisionError(
                 f"topic {topic.name} has {count} partitions and {partitions} are wanted. The count of a live topic "
-                f"never changes: ask for {count}, or use another prefix."
+                f"never changes: say --partitions {count} (or kafka.partitions in the settings), or use another prefix."
             )
 
 

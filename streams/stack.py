@@ -49,7 +49,11 @@ class Stack:
     @property
     def variables(self) -> str:
         """What a shell has to be told so that `leadstream` commands find this stack."""
-        return f"export KAFKA_BOOTSTRAP_SERVERS={self.settings.kafka.bootstrap_servers} REDIS_URL={self.settings.redis.url}"
+        kafka, redis, collector = self.settings.kafka, self.settings.redis, self.settings.collector
+        return (
+            f"export KAFKA_BOOTSTRAP_SERVERS={kafka.bootstrap_servers} REDIS_URL={redis.url} "
+            f"LEADSTREAM_COLLECTOR_PORT={collector.port}"
+        )
 
     @property
     def clock(self) -> Clock:

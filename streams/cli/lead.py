@@ -1,5 +1,6 @@
 """`leadstream lead show|why|list|feedback`."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -86,9 +87,15 @@ def why(context: click.Context, id_: str, at_text: str | None, as_json: bool) ->
         click.echo("\n".join(why_lines(found)))
 
 
+def _grade(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    if text is not None and not re.fullmatch("[A-D][1-4]?", text.upper()):
+        raise click.BadParameter(f'"{text}" is no grade. Write A1 to D4, or a letter for all of its digits.')
+    return text and text.upper()
+
+
 @lead.command("list")
 @click.option("--stage", help="Only leads in this stage.")
-@click.option("--grade", help="Only this grade: A1, or A for all of A1 to A4.")
+@click.option("--grade", callback=_grade, help="Only this grade: A1, or A for all of A1 to A4.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 @click.pass_context
@@ -99,8 +106,7 @@ def list_(context: click.Context, stage: str | None, grade: str | None, limit: i
     leadstream lead list --stage mql --limit 10
     """
     settings = settings_of(context)
-    wanted = None if grade is None else grade.upper()
-    found = run(_list(settings, stage, wanted, limit), settings)
+    found = run(_list(settings, stage, grade, limit), settings)
     if as_json:
         print_json([lead_data(each) for each in found])
         return

@@ -49,6 +49,8 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def up(context: click.Context, model_file: str | None, port: int | None) -> None:
     """Run all parts on this machine, in memory, to point a site at. Ctrl-C stops and deletes everything.
 
+    A worker that ends is started again, as a supervisor would; when another part ends, so does everything.
+
     \b
     leadstream up
     leadstream up --model model.yaml --port 8090
@@ -114,7 +116,9 @@ async def _until_stopped(settings: Settings, text: str, model: ScoringModel, log
     except ValueError as error:  # a channel of the settings
         raise CommandError(str(error), code=WRONG_INPUT) from error
     except PartEndedError as error:
-        raise CommandError(str(error), "Start again: leadstream up", code=FINDING) from error
+        raise CommandError(
+            str(error), "what was in memory is gone; start again: leadstream up", code=FINDING
+        ) from error
 
 
 async def _run(settings: Settings, text: str, model: ScoringModel, logs: Path, console: Console) -> None:

@@ -129,6 +129,7 @@ def _put_timers(split: dict[str, float]) -> None:
     def timed_checkpoint(self: ScoringState, next_offset: int) -> Any:
         return timed("rows", lambda: checkpoint(self, next_offset))
 
+    # A process of its own, so nobody else meets the timed methods.
     ScoringState.fold = timed_fold  # type: ignore[method-assign]
     ScoringState.take_snapshots = timed_snapshots  # type: ignore[method-assign]
     ScoringState.take_checkpoint = timed_checkpoint  # type: ignore[method-assign]

@@ -92,6 +92,8 @@ async def test_the_list_is_sorted_and_filtered(site: Site) -> None:
     assert [lead["id"] for lead in (await site.run("lead", "list", "--stage", "mql", "--json")).data] == ["1ada"]
     grade = data[1]["grade"]
     assert [lead["id"] for lead in (await site.run("lead", "list", "--grade", grade, "--json")).data] == ["1eve"]
+    refused = await site.run("lead", "list", "--grade", "Z9")
+    assert (refused.code, '"Z9" is no grade. Write A1 to D4' in refused.err) == (2, True)
     assert len((await site.run("lead", "list", "--limit", "1", "--json")).data) == 1
     first, second = (await site.run("lead", "list")).out.splitlines()
     assert "Ada Lovelace, CTO, Big Bank  (ada)" in first

@@ -18,7 +18,7 @@ async def test_topics_are_made_once(empty: Site) -> None:
 async def test_another_partition_count_is_wrong_input(site: Site) -> None:
     answer = await site.run("topics", "ensure", "--partitions", "3")
     assert answer.code == 2
-    assert "ask for 2" in answer.err
+    assert "--partitions 2" in answer.err
 
 
 async def test_missing_topics_are_failures_with_the_command(empty: Site) -> None:
