@@ -2,12 +2,11 @@
 
 `LEADSTREAM_<SECTION>_<KEY>` overrides a key; `<KEY>_FILE` (in both) names a file that holds the value, for secrets.
 `KAFKA_BOOTSTRAP_SERVERS` and `REDIS_URL` are known, too. `LEADSTREAM_WRITE_KEYS` and `LEADSTREAM_CHANNELS` are JSON. Every
-wrong key and variable is told at once, with its line and the nearest valid one.
+wrong key, value and variable is told at once, with its line and the nearest valid one.
 """
 
 import json
 import os
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, is_dataclass
@@ -18,6 +17,9 @@ import msgspec
 
 from streams.clock import Clock, PlayedClock, SystemClock
 from streams.nearest import did_you_mean
+from streams.setting_lines import Path as KeyPath
+from streams.setting_lines import line_of
+from streams.setting_values import Port, RedisUrl, ZoneName, wrong_values
 from streams.setting_variables import ALIASES, OF_A_FILE, hint_at, unknown_variables, variables
 from streams.topics import Topics
 
@@ -35,13 +37,13 @@ class Kafka:
 
 @dataclass(frozen=True)
 class Redis:
-    url: str = field(default="redis://localhost:6379/0", repr=False)  # may hold a password
+    url: RedisUrl = field(default="redis://localhost:6379/0", repr=False)  # may hold a password
 
 
 @dataclass(frozen=True)
 class Collector:
     host: str = "127.0.0.1"
-    port: int = 8080
+    port: Port = 8080
     public_url: str = ""
     origins: list[str] = field(default_factory=list)
     allow_loopback_origins: bool = False  # for `up` and `demo`
@@ -61,13 +63,13 @@ class WriteKey:
 class Worker:
     instance_id: str = ""  # static group membership: unique per worker, the same after a restart
     status_host: str = "127.0.0.1"
-    status_port: int = 0  # /livez /readyz /metrics; 0: none
+    status_port: Port = 0  # /livez /readyz /metrics; 0: none
 
 
 @dataclass(frozen=True)
 class Sinks:
     status_host: str = "127.0.0.1"
-    status_port: int = 0
+    status_port: Port = 0
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Webhook:
 class Alerts:
     show: list[str] = field(default_factory=list)  # personal fields that an alert may show; empty: the default list
     terminal: bool = False  # a channel without settings is the terminal
-    timezone: str = "UTC"  # of the times in alerts
+    timezone: ZoneName = "UTC"  # of the times in alerts
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,7 @@ class _Reader:
         self._text = text
         self._environment = environment
         self._problems: list[str] = []
+        self._variables: dict[KeyPath, str] = {}  # by the path of the value that each one gave
 
     def values(self) -> dict[str, Any]:
         """What file and environment say, by section and key; without defaults."""
@@ -183,30 +186,29 @@ class _Reader:
             raise SettingsError([f"{self._name}: {error}"]) from error
         self._check(values, Settings, ())
         self._override(values)
+        for path, problem in wrong_values(values, Settings):
+            self._problems.append(f"{self._at(path)}{_dotted(path)} {problem}")
         if self._problems:
             raise SettingsError(self._problems)
         return values
 
     def read(self) -> Settings:
-        values = self.values()
-        try:
-            return msgspec.convert(values, Settings, strict=False)
-        except msgspec.ValidationError as error:
-            where = re.search(r"\$\.?(.*?)`?$", str(error))
-            key = where[1] if where else ""
-            raise SettingsError([f"{self._at(tuple(key.split('.')))}{key}: {str(error).split(' - at')[0]}"]) from error
+        return msgspec.convert(self.values(), Settings, strict=False)
 
-    def _check(self, values: dict[str, Any], cls: type, path: tuple[str, ...]) -> None:
+    def _check(self, values: dict[str, Any], cls: type, path: KeyPath) -> None:
         """Refuse unknown keys and put the contents of files in place of `<key>_file`."""
         hints = get_type_hints(cls)
         for key in list(values):
             base = key.removesuffix("_file")
             if key not in hints and base in hints and hints[base] is str:
-                values[base] = self._read_file(str(values.pop(key)), (*path, key))
+                full = (*path, key)
+                text = self._read_file(str(values.pop(key)), f"{self._at(full)}{_dotted(full)}")
+                if text is not None:
+                    values[base] = text
             elif key not in hints:
-                full = ".".join((*path, key))
+                full = (*path, key)
                 self._problems.append(
-                    f"{self._at((*path, key))}{full}: unknown key.{did_you_mean(key, hints)} Known here: {', '.join(hints)}"
+                    f"{self._at(full)}{_dotted(full)}: unknown key.{did_you_mean(key, hints)} Known here: {', '.join(hints)}"
                 )
             else:
                 for name, value, inner in _sections(values[key], hints[key]):
@@ -216,9 +218,12 @@ class _Reader:
         self._problems += unknown_variables(Settings, self._environment)
         for name, path in variables(Settings):
             for variable, from_file in ((name, False), (name + OF_A_FILE, True)):
-                text = self._environment.get(variable)
-                if text:  # an empty variable, as compose files make them, says nothing
-                    text = self._read_file(text, (variable,)) if from_file else text
+                given = self._environment.get(variable)
+                if not given:  # an empty variable, as compose files make them, says nothing
+                    continue
+                text = self._read_file(given, variable) if from_file else given
+                if text is not None:
+                    self._variables[path] = variable
                     _put(values, path, self._value_of(variable, path, text))
 
     def _value_of(self, variable: str, path: tuple[str, ...], text: str) -> Any:
@@ -236,32 +241,34 @@ class _Reader:
         self._check({path[0]: value}, Settings, ())
         return value
 
-    def _read_file(self, file: str, key: tuple[str, ...]) -> str:
+    def _read_file(self, file: str, named_by: str) -> str | None:
         try:
             return Path(file).read_text("utf-8").strip()
         except OSError as error:
-            self._problems.append(f"{self._at(key)}{'.'.join(key)}: cannot read {file}: {error.strerror}")
-            return ""
+            self._problems.append(f"{named_by}: cannot read {file}: {error.strerror}")
+        except UnicodeDecodeError:
+            self._problems.append(f"{named_by}: {file} is not text in UTF-8")
+        return None
 
-    def _at(self, path: tuple[str, ...]) -> str:
-        """`file:line: ` of a key, as far as it can be found."""
-        section = ".".join(path[:-1])
-        current = ""
-        for number, line in enumerate(self._text.splitlines(), 1):
-            header = re.match(r"\s*\[\[?\s*([\w.\-]+)\s*\]\]?", line)
-            if header:
-                current = header[1]
-            elif current == section and re.match(rf"\s*{re.escape(path[-1])}\s*=", line):
-                return f"{self._name}:{number}: "
-        return ""
+    def _at(self, path: KeyPath) -> str:
+        """`variable: ` or `file:line: ` of a value, as far as it can be found."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self._variables:
+                return f"{self._variables[path[:length]]}: "
+        line = line_of(self._text, path)
+        return f"{self._name}: " if line is None else f"{self._name}:{line}: "
 
 
-def _sections(value: Any, hint: Any) -> Iterator[tuple[tuple[str, ...], dict[str, Any], type]]:
+def _dotted(path: KeyPath) -> str:
+    return ".".join(key for key in path if isinstance(key, str))
+
+
+def _sections(value: Any, hint: Any) -> Iterator[tuple[KeyPath, dict[str, Any], type]]:
     """The tables below a key, each with the class it must fit."""
     if is_dataclass(hint) and isinstance(value, dict):
         yield (), value, hint  # type: ignore[misc]  # a class, not an instance: it comes from a type hint
     elif get_origin(hint) is list and is_dataclass(get_args(hint)[0]) and isinstance(value, list):
-        yield from (((), item, get_args(hint)[0]) for item in value if isinstance(item, dict))
+        yield from (((place,), item, get_args(hint)[0]) for place, item in enumerate(value) if isinstance(item, dict))
     elif get_origin(hint) is dict and isinstance(value, dict):
         yield from (((name,), item, get_args(hint)[1]) for name, item in value.items() if isinstance(item, dict))
 
@@ -269,6 +276,8 @@ def _sections(value: Any, hint: Any) -> Iterator[tuple[tuple[str, ...], dict[str
 def _put(values: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     for key in path[:-1]:
         values = values.setdefault(key, {})
+        if not isinstance(values, dict):  # the file is wrong, which is told
+            return
     values[path[-1]] = value
 
 

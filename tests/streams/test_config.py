@@ -84,9 +84,21 @@ def test_the_environment_wins(file: Path, tmp_path: Path) -> None:
     [
         ('modle = "x"', ['leadstream.toml:1: modle: unknown key. Did you mean "model"?']),
         ("[kafka]\n\nboostrap_servers = 1\n[redis]\nurll = 1", ["leadstream.toml:3: kafka.boostrap_servers", "leadstream.toml:5: redis.urll"]),
-        ("[collector]\nport = 'eighty'", ["leadstream.toml:2: collector.port: Expected `int`"]),
+        ("[collector]\nport = 'eighty'", ["leadstream.toml:2: collector.port is not a whole number"]),
         ("[redis]\nurl_file = '/nowhere'", ["leadstream.toml:2: redis.url_file: cannot read /nowhere"]),
-        ("[[write_keys]]\nnam = 'x'", ["write_keys.nam: unknown key"]),
+        ("[[write_keys]]\nnam = 'x'", ["leadstream.toml:2: write_keys.nam: unknown key", "leadstream.toml:1: write_keys.name is missing"]),
+        ("[[write_keys]]\nname = 'x'\n[[write_keys]]\nname = 1", ["leadstream.toml:4: write_keys.name is not a text"]),
+        ("[kafka]\npartitions = 3\n[kafak]\nx = 1", ['leadstream.toml:3: kafak: unknown key. Did you mean "kafka"?']),
+        ("\n[channel.sales]\nurl = 'x'", ['leadstream.toml:2: channel: unknown key. Did you mean "channels"?']),
+        ("[channels.'sales hot']\nurl = 3", ["leadstream.toml:2: channels.sales hot.url is not a text"]),
+        ("kafka.partitons = 3", ["leadstream.toml:1: kafka.partitons: unknown key"]),
+        ("model = 'x'\nkafka = {partitons = 3}", ["leadstream.toml:2: kafka.partitons: unknown key"]),
+        ("kafka = 3", ["leadstream.toml:1: kafka is not a table"]),
+        ("[collector]\nport = 99999", ["leadstream.toml:2: collector.port is not a port. Write a whole number from 0 to 65535"]),
+        ("[worker]\nstatus_port = -1\n[sinks]\nstatus_port = 65536", ["leadstream.toml:2: worker.status_port is not a port", "leadstream.toml:4: sinks.status_port is not a port"]),
+        ("[alerts]\ntimezone = 'Mars'", ["leadstream.toml:2: alerts.timezone is not a time zone."]),
+        ("[alerts]\ntimezone = 'Europe/Berln'", ['Did you mean "Europe/Berlin"?']),
+        ("[redis]\nurl = 'notaurl'", ["leadstream.toml:2: redis.url is not the URL of a Redis."]),
         ("not toml", ["leadstream.toml: "]),
     ],
 )  # fmt: skip
@@ -189,8 +201,12 @@ def test_a_child_process_gets_the_same_settings(tmp_path: Path, monkeypatch: pyt
     ("variable", "text", "told"),
     [
         ("LEADSTREAM_CHANNELS", "{", "LEADSTREAM_CHANNELS: not JSON"),
-        ("LEADSTREAM_WRITE_KEYS", '[{"nam": "x"}]', 'write_keys.nam: unknown key. Did you mean "name"?'),
-        ("LEADSTREAM_CHANNELS", "[]", "channels: Expected `object`"),
+        (
+            "LEADSTREAM_WRITE_KEYS",
+            '[{"nam": "x"}]',
+            'LEADSTREAM_WRITE_KEYS: write_keys.nam: unknown key. Did you mean "name"?',
+        ),
+        ("LEADSTREAM_CHANNELS", "[]", "LEADSTREAM_CHANNELS: channels is not a table"),
     ],
 )
 def test_wrong_tables_in_the_environment_are_told(
@@ -199,3 +215,53 @@ def test_wrong_tables_in_the_environment_are_told(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SettingsError, match=re.escape(told)):
         load_settings(None, {variable: text})
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "told"),
+    [
+        ("LEADSTREAM_COLLECTOR_PORT", "hush", "collector.port is not a whole number"),
+        ("LEADSTREAM_WORKER_STATUS_PORT", "70000", "worker.status_port is not a port. Write"),
+        ("LEADSTREAM_KAFKA_EMBEDDED", "hush", "kafka.embedded is not true or false"),
+        ("LEADSTREAM_PLAY_DAYS_PER_SECOND", "hush", "play.days_per_second is not a number"),
+        ("LEADSTREAM_ALERTS_TIMEZONE", "hush", "alerts.timezone is not a time zone. Write"),
+        ("LEADSTREAM_WRITE_KEYS", '[{"name": "x", "key": ["hush"]}]', "write_keys.key is not a text"),
+        ("LEADSTREAM_REDIS_URL", "hush", "redis.url is not the URL of a Redis. Write"),
+        ("REDIS_URL", "http://:hush@x", "redis.url is not the URL of a Redis. Write"),
+        ("REDIS_URL", "redis://:hush@127.0.0.1:abc/0", "redis.url is not the URL of a Redis. Write"),
+        ("REDIS_URL", "redis://:hush@h:99999/0", "redis.url is not the URL of a Redis. Write"),
+        ("REDIS_URL", "redis://:hush@h/0?hushed=1", "redis.url is not the URL of a Redis. Write"),
+        ("REDIS_URL", "redis://:hush@[h/0", "redis.url is not the URL of a Redis. Write"),
+    ],
+)
+def test_a_wrong_value_of_a_variable_is_told_with_its_name_and_key_and_without_the_value(
+    file: Path, variable: str, text: str, told: str
+) -> None:
+    with pytest.raises(SettingsError) as error:
+        load_settings(str(file), {variable: text})
+    [problem] = error.value.problems
+    assert problem.startswith(f"{variable}: {told}")
+    assert not [secret for secret in ("hush", "70000", "127.0.0.1") if secret in problem]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://h", "rediss://u:p%40ss@h:6380/1?ssl_cert_reqs=none", "unix:///run/redis.sock?db=1", "redis://[::1]:1/0"],
+)
+def test_what_redis_can_be_reached_by_is_taken(file: Path, url: str) -> None:
+    assert load_settings(str(file), {"REDIS_URL": url}).redis.url == url
+
+
+def test_the_variable_that_gave_the_value_is_told(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("hush")
+    names = {"LEADSTREAM_REDIS_URL_FILE": str(tmp_path / "url")}
+    with pytest.raises(SettingsError, match=r"^LEADSTREAM_REDIS_URL_FILE: redis\.url is not"):
+        load_settings(str(file), names)
+    assert load_settings(str(file), names | {"REDIS_URL": "redis://h"}).redis.url == "redis://h"
+
+
+def test_a_section_that_is_no_table_is_told_although_a_variable_gives_one_of_its_keys(tmp_path: Path) -> None:
+    path = tmp_path / "leadstream.toml"
+    path.write_text("kafka = 3")
+    with pytest.raises(SettingsError, match=r"^leadstream\.toml:1: kafka is not a table$"):
+        load_settings(str(path), {"KAFKA_BOOTSTRAP_SERVERS": "h:1"})
