@@ -67,7 +67,7 @@ def show(context: click.Context, number: str, as_json: bool) -> None:
     leadstream dlq show 12
     leadstream dlq show leadstream.events.v1/0/4711
     """
-    if number.isdecimal() and int(number) == 0:
+    if number and not number.strip("0"):
         raise click.BadParameter("the numbers of `dlq list` begin with 1", context, param_hint="NUMBER|ID")
     letters = _numbered(settings_of(context))
     found = next(((n, letter) for n, letter in letters if number in (str(n), letter["id"])), None)
