@@ -6,6 +6,7 @@ On the wire a record is in Avro's single-object encoding: `C3 01`, the CRC-64-AV
 
 import json
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib import resources
 from io import BytesIO
 from typing import Any, Literal, NoReturn, cast, get_args
@@ -160,6 +161,7 @@ _JSON_NAMES = {
     dict: "an object",
     list: "a list",
 }
+_TIME_FIELDS = ("occurred_at", "received_at")
 
 
 def _misfit(error: ValidationError) -> str:
@@ -169,6 +171,8 @@ def _misfit(error: ValidationError) -> str:
     expected = sorted({one["type"] if isinstance(one, dict) else str(one) for one in types})
     found = _JSON_NAMES.get(type(last.datum), "null")
     name = last.field.rpartition(".v1.")[2].removeprefix("TrackedEvent.")
+    if name in _TIME_FIELDS:
+        return f"{name}: {found} stands where milliseconds since 1970 stand, a whole number such as 1772442000000"
     return f"{name}: {found} stands where the contract has {', '.join(expected)}"
 
 
@@ -181,7 +185,7 @@ def _complete(value: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     names = [field["name"] for field in schema["fields"]]
     unknown = sorted(set(value) - set(names))
     if unknown:
-        raise UndecodableError("bad_event", f"unknown field {unknown[0]!r}; known: {', '.join(names)}")
+        raise UndecodableError("bad_event", f"unknown field {unknown[0]!r}{_nearest(unknown[0], names)}")
     done: dict[str, Any] = {}
     for field in schema["fields"]:
         name = field["name"]
@@ -194,6 +198,11 @@ def _complete(value: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
         nested = value[name]
         done[name] = _complete(nested, inner) if inner is not None and isinstance(nested, dict) else nested
     return done
+
+
+def _nearest(unknown: str, names: list[str]) -> str:
+    near = get_close_matches(unknown.lower(), names, n=1)
+    return f'. Did you mean "{near[0]}"?' if near else f"; known: {', '.join(names)}"
 
 
 def _options(type_: Any) -> list[Any]:

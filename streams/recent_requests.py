@@ -95,9 +95,9 @@ def _shown(entry: _Accepted | ShownRequest, model: ScoringModel | None) -> Shown
 
 def _scored(event: TrackedEvent, model: ScoringModel) -> tuple[list[Points], str]:
     """What the act is worth to a new visitor, or why it is worth nothing."""
-    if event["flags"]["late"]:
-        return [], "older than 7 days: not scored"
     explained = explain_event(model, event)
+    if explained["outcome"] == "late":
+        return [], "older than 7 days: not scored"
     if explained["outcome"] == "bot":
         return [], "a crawler or an automated browser, by its user agent: never scored"
     told = _told(event)

@@ -33,6 +33,10 @@ class EventRefusedError(ValueError):
     """The collector, or the worker, could not use the event. The message says why."""
 
 
+class LateEventError(ValueError):
+    """The collector took the event, and flagged it as too old to be scored."""
+
+
 class NotScoredError(TimeoutError):
     """The collector took the event, but no score came of it. The message says how far it went."""
 
@@ -74,7 +78,7 @@ async def send_event(
     """Post the event, which has an `event_id` of its own, and wait until the lead's snapshot shows it.
 
     Raises:
-        CollectorAwayError, EventRefusedError, NotScoredError.
+        CollectorAwayError, EventRefusedError, LateEventError, NotScoredError.
         LogStalledError, aiokafka.errors.KafkaError: the broker is away.
     """
     watched = [
@@ -87,8 +91,11 @@ async def send_event(
     try:
         await _first(ready.wait(), watching)
         started = asyncio.get_running_loop().time()
-        if "bot" in await _post(destination, event):
+        flags = await _post(destination, event)
+        if "bot" in flags:
             raise EventRefusedError("it looks like a bot's (flag `bot`), and bots never score")
+        if "late" in flags:
+            raise LateEventError
         async with asyncio.timeout(DEADLINE_SECONDS):
             await watching
     except TimeoutError as error:
@@ -184,7 +191,7 @@ class _Watch:
         place = f"{self.record.topic}/{self.record.partition}/{self.record.offset}"
         return (
             f"it stands in the log at {place}, but no score came of it within {DEADLINE_SECONDS:g} s: no worker runs, or "
-            "it was left out as a repeat of an event id or as older than 7 days"
+            "it was left out as a repeat of an event id"
         )
 
 

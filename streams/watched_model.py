@@ -3,9 +3,8 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 from redis.exceptions import RedisError
 
@@ -16,6 +15,7 @@ from processors.price import price
 from schemas.records import LeadSnapshot, TrackedEvent
 from sinks.redis_reader import LeadReader
 from sinks.redis_scripts import connect
+from sources.http.answers import Explained
 from streams.dev_page import LeadNow
 from streams.explain import explain_event
 
@@ -37,9 +37,12 @@ class WatchedModel:
         """None while no model is known."""
         return None if self._active is None else self._active.model
 
-    def explain(self, event: TrackedEvent) -> Sequence[Mapping[str, Any]] | None:
-        """The receipt of one act by itself; None while no model is known."""
-        return None if self._active is None else list(explain_event(self._active.model, event)["receipt"])
+    def explain(self, event: TrackedEvent) -> Explained | None:
+        """The outcome and the receipt of one act by itself; None while no model is known."""
+        if self._active is None:
+            return None
+        found = explain_event(self._active.model, event)
+        return Explained(found["outcome"], found["receipt"])
 
     async def leads_now(self, keys: Sequence[str]) -> dict[str, LeadNow]:
         """Those of the keys that were scored already."""

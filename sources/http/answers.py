@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 
@@ -10,8 +10,16 @@ from schemas.records import TrackedEvent
 from sources.http.requests import Refused
 from sources.outcomes import Accepted, Outcome, Rejected
 
-# Which rules an event fits, as JSON objects. Handed in by `streams`, which knows the model.
-Explain = Callable[[TrackedEvent], Sequence[Mapping[str, Any]] | None]
+
+class Explained(NamedTuple):
+    """`outcome`: folded, foreign_host, bot or late. `rules`: what of the model counts for it, as JSON objects."""
+
+    outcome: str
+    rules: Sequence[Mapping[str, Any]]
+
+
+# What an event scores by itself. Handed in by `streams`, which knows the model.
+Explain = Callable[[TrackedEvent], Explained | None]
 RETRY_AFTER_SECONDS: Final = 2
 MAX_NAMED_PROBLEMS: Final = 20  # of one batch; all of them are in the dead letters
 
@@ -49,9 +57,10 @@ def _accepted(index: int, outcome: Accepted, explain: Explain | None, *, explain
         item["cut"] = outcome.cut
     if any(event["flags"].values()):
         item["flags"] = [name for name, on in event["flags"].items() if on]
-    rules = explain(event) if explained and explain is not None else None
-    if rules is not None:
-        item["rules"] = [dict(rule) for rule in rules]
+    found = explain(event) if explained and explain is not None else None
+    if found is not None:
+        item["outcome"] = found.outcome
+        item["rules"] = [dict(rule) for rule in found.rules]
     return item
 
 

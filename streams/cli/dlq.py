@@ -38,7 +38,7 @@ def list_(context: click.Context, reason: str | None, as_json: bool) -> None:
     leadstream dlq list
     leadstream dlq list --reason bad_json
 
-    The number of a letter, for `dlq show`, counts from the oldest that is kept.
+    `number` is what `dlq show` takes; it counts from the oldest letter that is kept.
     """
     settings = settings_of(context)
     letters = [(n, letter) for n, letter in _numbered(settings) if reason in (None, letter["reason"])]
@@ -49,33 +49,49 @@ def list_(context: click.Context, reason: str | None, as_json: bool) -> None:
     elif reason is None:
         _print_reasons(letters)
     else:
+        click.echo(f"{'number':>6}  {'seen at':<34} detail")
         for number, letter in letters:
-            click.echo(f"{number:>6}  {when(letter['seen_at'])}  {_detail(letter)}")
+            click.echo(f"{number:>6}  {when(letter['seen_at']):<34} {_detail(letter)}")
 
 
 @dlq.command()
-@click.argument("number", type=click.IntRange(1))
+@click.argument("number", metavar="NUMBER|ID")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.pass_context
-def show(context: click.Context, number: int, as_json: bool) -> None:
-    """One dead letter, whole. Bytes that are no text are shown as escapes.
+def show(context: click.Context, number: str, as_json: bool) -> None:
+    """One dead letter, whole.
+
+    NUMBER is what `dlq list` shows, ID what `tail dead-letters` and --json show. Bytes that are no text are shown as escapes.
 
     \b
     leadstream dlq show 12
+    leadstream dlq show leadstream.events.v1/0/4711
     """
+    if number and not number.strip("0"):
+        raise click.BadParameter("the numbers of `dlq list` begin with 1", context, param_hint="NUMBER|ID")
     letters = _numbered(settings_of(context))
-    found = next((letter for n, letter in letters if n == number), None)
+    found = next(((n, letter) for n, letter in letters if number in (str(n), letter["id"])), None)
     if found is None:
         raise CommandError(
-            f"there is no dead letter {number}; there are {len(letters)}", "see: leadstream dlq list", code=FINDING
+            f"there is no dead letter {escaped(number)}; there are {len(letters)}",
+            "see: leadstream dlq list",
+            code=FINDING,
         )
     if as_json:
-        print_json({"number": number, **_as_data(found)})
+        print_json({"number": found[0], **_as_data(found[1])})
         return
-    for name, text in _as_data(found).items():
-        if name == "seen_at":
-            text = when(found["seen_at"])  # noqa: PLW2901 - for people
-        click.echo(f"{name:<10} {escaped(str(text))}")
+    for name, value in _as_data(found[1]).items():
+        if value is not None:
+            click.echo(f"{name:<10} {escaped(_text(name, value))}")
+
+
+def _text(name: str, value: Any) -> str:
+    """A value of a letter, for people."""
+    if name == "seen_at":
+        return when(value)
+    if isinstance(value, dict):
+        return "  ".join(f"{key}={inner}" for key, inner in value.items() if inner is not None) or "(none)"
+    return str(value)
 
 
 def _numbered(settings: Settings) -> list[tuple[int, dict[str, Any]]]:
@@ -101,11 +117,11 @@ def _print_reasons(letters: list[tuple[int, dict[str, Any]]]) -> None:
     by_reason = defaultdict(list)
     for number, letter in letters:
         by_reason[letter["reason"]].append((number, letter))
-    click.echo(f"{'reason':<18} {'count':>7}  {'oldest':<34} example")
+    click.echo(f"{'reason':<18} {'count':>7}  {'oldest':<34} {'number':>6}  detail of the latest")
     for reason, group in sorted(by_reason.items(), key=lambda item: -len(item[1])):
         number, latest = group[-1]
         oldest = when(min(letter["seen_at"] for _, letter in group))
-        click.echo(f"{escaped(reason):<18} {len(group):>7,}  {oldest:<34} {number}: {_detail(latest)}")
+        click.echo(f"{escaped(reason):<18} {len(group):>7,}  {oldest:<34} {number:>6}  {_detail(latest)}")
 
 
 def _detail(letter: dict[str, Any]) -> str:

@@ -7,15 +7,17 @@ from typing import Any
 
 import click
 
+from sources.times import LATE_MS, parse_time_ms
 from streams.cli.exits import FINDING, UNREACHABLE, WRONG_INPUT, CommandError
 from streams.cli.lead_text import lead_id, stage_name
-from streams.cli.printing import escaped, print_json
+from streams.cli.printing import escaped, print_json, when
 from streams.cli.services import partition_count, run, settings_of
 from streams.config import Settings, topics_of
 from streams.trial_event import (
     CollectorAwayError,
     Destination,
     EventRefusedError,
+    LateEventError,
     NotScoredError,
     Scored,
     send_event,
@@ -48,7 +50,7 @@ def send(
     leadstream send --url https://www.acme.example/pricing --email ada@bigbank.example
     leadstream send --event download --anonymous-id c_81f2
 
-    Exit code 2: the event cannot be used; 3: no collector, no broker, or nothing scored it in time.
+    Exit code 2: the event cannot be used, or is older than 7 days and so never scored; 3: no collector, no broker, or nothing scored it in time.
     """
     settings = settings_of(context)
     record = _event(file, {"type": event, "url": url, "anonymous_id": anonymous_id}, email)
@@ -80,10 +82,22 @@ async def _send(settings: Settings, destination: Destination, event: dict[str, A
     except EventRefusedError as error:
         code = FINDING if "bot" in str(error) else WRONG_INPUT
         raise _Ended(CommandError(f"not scored: {escaped(str(error))}", code=code)) from error
+    except LateEventError as error:
+        raise _Ended(_late(event["occurred_at"])) from error
     except NotScoredError as error:
         raise _Ended(
             CommandError(f"not scored: {error}", "see: leadstream doctor, leadstream worker", code=UNREACHABLE)
         ) from error
+
+
+def _late(occurred_at: Any) -> CommandError:
+    days = LATE_MS // 86_400_000
+    return CommandError(
+        f"not scored: occurred_at {occurred_at} is {when(parse_time_ms(occurred_at))}, and an act older than {days} days is kept in the log "
+        "as late and never scored",
+        "leave occurred_at out, and it happens now; `leadstream model explain` shows what an old act would score",
+        code=WRONG_INPUT,
+    )
 
 
 def _event(file: Path | None, options: dict[str, str | None], email: str | None) -> dict[str, Any]:

@@ -100,5 +100,5 @@ def summary(report: VerifyReport) -> str:
         f"log {plural(report.records, 'record')} to {plural(report.partitions, 'partition end')}; {leads}, "
         f"{transitions}, {report.missing:,} missing, {report.extra:,} extra; {report.scored:,} of "
         f"{plural(report.accepted, 'event')} count, {sum(report.dropped.values()):,} left out as the rules say, "
-        f"{plural(report.dead_letters, 'dead letter')}, {report.lost:,} lost, {report.counted_twice:,} counted twice"
+        f"{plural(report.dead_letters, 'dead letter')} of the worker, {report.lost:,} lost, {report.counted_twice:,} counted twice"
     )

@@ -43,7 +43,7 @@ def results(report: DemoReport) -> Iterator[Result]:
     )
     if report.exits:
         yield Result(None, f"{report.exits_as_announced} of {report.exits} falls came at the second that was announced")
-    yield Result(None, f"request to visible score: {in_words(report.request_to_score)}")
+    yield Result(None, f"request to visible score (while a worker ran): {in_words(report.request_to_score)}")
     yield Result(None, f"request to alert: {in_words(report.request_to_alert)}")
     if report.first_alert_seconds is not None:
         yield Result(None, f"first alert {report.first_alert_seconds:.1f} s after the start")

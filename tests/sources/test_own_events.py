@@ -87,11 +87,16 @@ def test_one_event_does_not_change_the_defaults_of_the_next() -> None:
     ("item", "reason", "detail"),
     [
         ({"anonymous_id": "a"}, "bad_event", "'type' is missing"),
-        ({"type": "x", "anonymous_id": "a", "anonymousId": "b"}, "bad_event", "unknown field 'anonymousId'"),
+        (
+            {"type": "x", "anonymous_id": "a", "anonymousId": "b"},
+            "bad_event",
+            "unknown field 'anonymousId'. Did you mean \"anonymous_id\"?",
+        ),
+        ({"type": "x", "anonymous_id": "a", "qqq": "b"}, "bad_event", "unknown field 'qqq'; known: event_id, type"),
         (
             {"type": "x", "anonymous_id": "a", "occurred_at": "now"},
             "bad_event",
-            "occurred_at: text stands where the contract has long, null",
+            "occurred_at: text stands where milliseconds since 1970 stand, a whole number such as 1772442000000",
         ),
         (
             {"type": "x", "anonymous_id": "a", "webinar": {"id": 3}},

@@ -12,6 +12,7 @@ import pytest
 
 from sources.base import OutgoingRecord
 from sources.config import WriteKey
+from sources.http.answers import Explained
 from sources.http.app import SENT_AT_HEADER
 from sources.http.server import CollectorServer
 from tests.eventually import eventually
@@ -188,11 +189,12 @@ async def test_own_events_without_one_good_event_get_400() -> None:
 
 
 async def test_explain_names_the_rules_that_fitted() -> None:
-    def explain(event: Any) -> Sequence[dict[str, Any]]:
-        return [{"rule": "pricing-page", "points": 15.0}] if event["type"] == "page_view" else []
+    def explain(event: Any) -> Explained:
+        return Explained("folded", [{"rule": "pricing-page", "points": 15.0}] if event["type"] == "page_view" else [])
 
     async with running_collector(explain=explain) as running:
         _, body, _ = await post(running, "/v1/events?explain=1", OWN)
+        assert body["items"][0]["outcome"] == "folded"
         assert body["items"][0]["rules"] == [{"rule": "pricing-page", "points": 15.0}]
         _, body, _ = await post(running, "/v1/events", OWN)
         assert "rules" not in body["items"][0]

@@ -87,14 +87,18 @@ async def test_an_event_is_read_from_a_file(fresh: Site, tmp_path: Path) -> None
     assert (data["event_id"], data["id"], data["points"]) == ("from-file", "3u1", {"download": 10.0})
 
 
-async def test_a_bots_event_and_one_that_cannot_be_used_are_told_at_once(fresh: Site, tmp_path: Path) -> None:
+async def test_an_event_that_can_never_score_is_told_at_once(fresh: Site, tmp_path: Path) -> None:
     file = tmp_path / "event.json"
     async with collector(fresh) as port:
         await asyncio.to_thread(file.write_text, json.dumps({"flags": {"bot": True, "late": False, "clamped": False}}))
         bot = await send(fresh, port, str(file))
         await asyncio.to_thread(file.write_text, json.dumps({"typ": "download"}))
         unusable = await send(fresh, port, str(file))
-    assert (bot.code, unusable.code) == (1, 2)
+        await asyncio.to_thread(file.write_text, json.dumps({"occurred_at": site_now(fresh) - 8 * 86_400_000}))
+        late = await send(fresh, port, str(file))
+    assert (bot.code, unusable.code, late.code) == (1, 2, 2)
+    assert "older than 7 days is kept in the log as late and never scored" in late.err
+    assert "leave occurred_at out" in late.err
     assert "bots never score" in bot.err
     assert "unknown field 'typ'" in unusable.err
 
