@@ -37,10 +37,17 @@ class ScoredLead(TypedDict):
 
 @dataclass(slots=True)
 class Scored:
-    """What a file came to. `later`: records after the wanted time, left out; `problems`: (line, what is wrong)."""
+    """What a file came to.
+
+    Attributes:
+        silent: lines that tell of no act: images, errors, posts.
+        later: records after the wanted time, left out.
+        problems: (line, what is wrong).
+    """
 
     now: int
     lines: int = 0
+    silent: int = 0
     records: int = 0
     later: int = 0
     problems: list[tuple[int, Problem]] = field(default_factory=list)
@@ -57,6 +64,7 @@ def score_file(path: Path, model: str, at: int | None, progress: Callable[[int],
     """
     play, scored = Play(model), Scored(0)
     for number, read in read_event_file(path, Completion(_FILE_SECRET)):
+        scored.silent += max(number - scored.lines - 1, 0)
         scored.lines = number
         if number % 1000 == 0:
             progress(number)

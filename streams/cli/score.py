@@ -82,10 +82,12 @@ def _print(scored: Scored, model: str, top: int) -> None:
     console.print(table)
     outcomes = scored.outcomes
     acts = outcomes["folded"] + outcomes["foreign_host"]
+    told_nothing = f"{scored.silent:,} of images, errors and the like, " if scored.silent else ""
     moved = sum(len(lead["transitions"]) for lead, _ in scored.leads)
     console.print(
         f"\n{scored.lines:,} lines: {acts:,} acts of {len(scored.leads):,} leads, {outcomes['bot']:,} acts of crawlers, "
-        f"{outcomes['duplicate']:,} repeats, {moved:,} stage moves; model {escape(model)}, as of {shown_time(scored.now)}"
+        f"{outcomes['duplicate']:,} repeats, {told_nothing}{moved:,} stage moves; model {escape(model)}, as of {shown_time(scored.now)}",
+        soft_wrap=True,
     )
     if scored.later:
         console.print(f"{scored.later:,} later records were left out")

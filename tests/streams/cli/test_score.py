@@ -46,7 +46,9 @@ def test_leads_come_best_first_with_reasons_and_moves(log: str) -> None:
     assert "hot" in lines[1]
     assert "Looked at prices +14.9" in lines[1]
     assert "visitor > interested" in result.output
-    assert "4 acts of 2 leads, 1 acts of crawlers" in result.output
+    assert (
+        "7 lines: 4 acts of 2 leads, 1 acts of crawlers, 0 repeats, 2 of images, errors and the like, " in result.output
+    )
 
 
 def test_json_gives_an_object_per_lead_whose_parts_add_up(log: str) -> None:
