@@ -1,14 +1,15 @@
 """`leadstream model check` and `model test`."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from processors.model import Checked, ScoringModel
+from processors.model import Checked, ModelErrors, ScoringModel
 from processors.run_model_tests import run_model_tests
-from streams.cli.exits import FINDING
+from streams.cli.exits import FINDING, CommandError
 from streams.cli.model_comparison import (
     active_to_compare,
     change_data,
@@ -58,7 +59,7 @@ def check(context: click.Context, file: str, on: int | None, as_json: bool) -> N
     Exit code 1: a test fails; 2: the file is wrong; 3: with --on, the broker is away.
     """
     text = read_model_file(file)
-    checked = check_model_text(text, file)
+    checked = _checked(text, file, as_json=as_json)
     model, counts = checked.model, _counts(checked.model)
     if not as_json:
         told = ", ".join(f"{count} {what if count != 1 else what.removesuffix('s')}" for what, count in counts.items())
@@ -68,6 +69,7 @@ def check(context: click.Context, file: str, on: int | None, as_json: bool) -> N
     warnings = [*map(str, checked.warnings), *gone]
     _warn(warnings)
     found = {
+        "errors": [],
         "name": model.name,
         "version": model.version,
         "counts": counts,
@@ -77,6 +79,16 @@ def check(context: click.Context, file: str, on: int | None, as_json: bool) -> N
         "tests": _run_tests(model, ""),
     }
     _tell(found, as_json=as_json)
+
+
+def _checked(text: str, file: str, *, as_json: bool) -> Checked:
+    """As `check_model_text`; with `as_json` the errors are printed as data, too."""
+    try:
+        return check_model_text(text, file)
+    except CommandError as error:
+        if as_json and isinstance(error.__cause__, ModelErrors):
+            print_json({"errors": [asdict(problem) for problem in error.__cause__.problems]})
+        raise
 
 
 def _counts(model: ScoringModel) -> dict[str, int]:

@@ -7,7 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from processors.models import load_shipped
-from streams.cli.model import model
+from streams.cli import cli
+from streams.cli.exits import CommandError
 
 CALL = """{
   "type": "page", "anonymousId": "a1", "messageId": "m1", "timestamp": "2026-03-02T09:00:00Z",
@@ -16,7 +17,7 @@ CALL = """{
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(model, arguments)
+    return CliRunner().invoke(cli, ["model", *arguments])
 
 
 @pytest.fixture
@@ -31,6 +32,17 @@ def test_check_names_the_model_and_runs_its_tests(file: Path) -> None:
     assert result.exit_code == 0
     assert result.output.startswith("model.yaml: b2b-reference@")
     assert "2 of 2 tests passed" in result.output
+
+
+def test_the_errors_of_a_file_are_data_too(file: Path) -> None:
+    file.write_text(file.read_text().replace("points: 15", "poinst: 15"))
+    result = run("check", str(file), "--json")
+    assert isinstance(result.exception, CommandError)
+    assert result.exception.code == 2
+    [error, *_] = json.loads(result.stdout)["errors"]
+    assert (error["key"], error["severity"]) == ("rules[0].poinst", "error")
+    assert 'Did you mean "points"?' in error["message"]
+    assert error["line"] > 1
 
 
 def test_a_failed_test_is_a_finding(file: Path) -> None:
