@@ -40,8 +40,9 @@ def fold_record(kind: Kind, value: bytes, row: Row, cause: Cause, active: Active
         UndecodableError: it cannot be read; the row is as it was.
     """
     if kind == "TrackedEvent":
+        event: Any  # a projection is a plain dictionary, of a TrackedEvent's fields
         try:
-            event: Any = decode_json_event(value) if value[:1] == b"{" else active.project(value, HEADER_BYTES)
+            event = decode_json_event(value) if value[:1] == b"{" else active.project(value, HEADER_BYTES)
         except MalformedError as error:
             raise UndecodableError("bad_avro", str(error)) from error
         return fold_event(row, event, cause, active)
