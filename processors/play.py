@@ -47,7 +47,7 @@ class Play:
         """Everybody who is known of, priced now."""
         active = self._fold.models.newest
         for key in self._fold.rows.all_keys():
-            opened = self._fold.rows.copy(key)
+            opened = self._fold.rows.read(key)
             if opened is not None and active is not None:
                 yield key, opened.row, Price(opened.row, active, max(self.now, opened.row.now))
 

@@ -66,7 +66,14 @@ SCHEMAS: dict[Kind, dict[str, Any]] = {kind: _load(kind) for kind in get_args(Ki
 PREFIXES: dict[Kind, bytes] = {kind: _prefix(schema) for kind, schema in SCHEMAS.items()}
 _PARSED: dict[Kind, Any] = {kind: fastavro.parse_schema(schema) for kind, schema in SCHEMAS.items()}
 # What the fold writes for every lead that changes; fastavro takes four times as long.
-_REPEATED = ("rule", "stage", "name", "version", "grade")  # names of fields whose texts are the model's
+_REPEATED = (
+    "rule",
+    "half_life_ms",
+    "stage",
+    "name",
+    "version",
+    "grade",
+)  # names of fields whose values are the model's
 _ENCODERS: dict[Kind, Encoder] = {
     kind: compile_encoder(SCHEMAS[kind], _REPEATED) for kind in ("LeadSnapshot", "StageTransition")
 }

@@ -15,14 +15,14 @@ from schemas.projection import UnsupportedSchemaError
 Encoder = Callable[[bytes, Mapping[str, Any]], bytes]
 
 _ONE_BYTE = [bytes([number << 1]) for number in range(64)]  # of 0 to 63, as most numbers and lengths are
-_MAX_KEPT = 1000  # texts
+_MAX_KEPT = 1000  # values of a type
 
 
 def compile_encoder(schema: Mapping[str, Any], repeated: Iterable[str] = ()) -> Encoder:
     """A function `(prefix, record) -> prefix + Avro body`.
 
     The function raises TypeError or ValueError for a record that does not fit the schema; of a union it takes the first
-    branch that fits the value. Of string fields whose names are in `repeated` it keeps the encoded values.
+    branch that fits the value. Of fields whose names are in `repeated` it keeps the encoded values.
 
     Raises:
         UnsupportedSchemaError: for types other than null, boolean, int, long, double, string, array, map, record and
@@ -40,7 +40,7 @@ def compile_encoder(schema: Mapping[str, Any], repeated: Iterable[str] = ()) -> 
         "short": _ONE_BYTE,
         "long": _long,
         "utf8": str.encode,  # a TypeError for anything but text
-        "repeated": _Repeated(),
+        **writer.kept,
         "double": Struct("<d").pack,
         "StructError": StructError,
     }
@@ -70,14 +70,17 @@ def _long(number: int) -> bytes:
     return bytes(out)
 
 
-class _Repeated(dict[str, bytes]):
-    """Encoded texts, kept."""
+class _Kept(dict[Any, bytes]):
+    """Encoded values of one type."""
 
-    def __missing__(self, text: str) -> bytes:
-        data = str.encode(text)
+    def __init__(self, type_: Any) -> None:
+        super().__init__()
+        self._encode: Encoder = compile_encoder(type_)
+
+    def __missing__(self, value: Any) -> bytes:
         if len(self) >= _MAX_KEPT:
             self.clear()
-        self[text] = found = _long(len(data)) + data
+        self[value] = found = self._encode(b"", value)
         return found
 
 
@@ -99,6 +102,7 @@ class _Writer:
         self._repeated = frozenset(repeated)
         self._variables = 0
         self._named: dict[str, Mapping[str, Any]] = {}
+        self.kept: dict[str, _Kept] = {}  # by name in the source
 
     def line(self, depth: int, text: str) -> None:
         self.lines.append("    " * depth + text)
@@ -142,13 +146,19 @@ class _Writer:
                 for field in type_["fields"]:
                     name = self._fresh()
                     self.line(depth, f"{name} = {value}[{field['name']!r}]")
-                    if field["type"] == "string" and field["name"] in self._repeated:
-                        self.line(depth, f"out.append(repeated[{name}])")
+                    if field["name"] in self._repeated:
+                        self.line(depth, f"out.append({self._kept_for(field['type'])}[{name}])")
                     else:
                         self.value(depth, field["type"], name)
             case other:
                 raise UnsupportedSchemaError(f"no code for Avro type {other!r}")
         return None
+
+    def _kept_for(self, type_: Any) -> str:
+        name = "kept_" + "_or_".join(type_ if isinstance(type_, list) else [type_])
+        if name not in self.kept:
+            self.kept[name] = _Kept(type_)
+        return name
 
     def _resolved(self, type_: Any) -> Mapping[str, Any]:
         """A type as a mapping; a name stands for the record that was defined before it."""

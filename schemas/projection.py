@@ -26,7 +26,7 @@ def compile_projection(schema: Mapping[str, Any], wanted: Iterable[str]) -> Proj
     """A function `(data, start) -> {field: value}` for the wanted top-level fields of a record schema.
 
     The function reads to the end of the record: bytes that are missing or left over raise `MalformedError`. Text in
-    fields that are not wanted is not checked.
+    fields that are not wanted is not checked. Records may share the values of fields: change none.
 
     Raises:
         UnsupportedSchemaError: for types other than null, boolean, int, long, double, bytes, string, array, map,
@@ -49,6 +49,7 @@ def compile_projection(schema: Mapping[str, Any], wanted: Iterable[str]) -> Proj
         "StructError": StructError,
         "MalformedError": MalformedError,
         **writer.nulls,
+        **writer.remembered,
     }
     exec("\n".join(writer.lines), namespace)  # noqa: S102 - the source is made from our own schema, not from data
     project: Projection = namespace["project"]
@@ -103,12 +104,21 @@ def _is_nullable(type_: Any) -> bool:
     return isinstance(type_, list) and type_[0] == "null"
 
 
+def _is_often_the_same(record: Mapping[str, Any]) -> bool:
+    """Of flags, texts and nothing else, such as the library that an event came with."""
+    types = [
+        t for field in record["fields"] for t in (field["type"] if isinstance(field["type"], list) else [field["type"]])
+    ]
+    return all(type_ in {"null", "boolean", "string"} for type_ in map(str, types))
+
+
 class _Writer:
     """Writes the source; `read` leaves the value in a variable, `skip` only moves the position."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.nulls: dict[str, dict[str, None]] = {}  # by name in the source: records with no value yet
+        self.remembered: dict[str, list[tuple[Any, Any]]] = {}  # by name in the source
         self._variables = 0
 
     def line(self, depth: int, text: str) -> None:
@@ -144,6 +154,17 @@ class _Writer:
                     self._one(depth, field["type"], value)
                     if value:
                         self.line(depth, f"{target}[{field['name']!r}] = {value}")
+
+    def _remembered(self, depth: int, fields: Sequence[_Field], target: str) -> None:
+        """The value of the last time, if the bytes are those of the last time: an encoding tells where it ends."""
+        name, before, start = f"last{self._fresh()}", self._fresh(), self._fresh()
+        self.remembered[name] = [((), None)]  # of bytes and value; nothing begins with ()
+        self.line(depth, f"{before}, {target} = {name}[0]")
+        self.line(depth, f"if d.startswith({before}, p): p += len({before})")
+        self.line(depth, "else:")
+        self.line(depth + 1, f"{start} = p")
+        self.record(depth + 1, fields, target)
+        self.line(depth + 1, f"{name}[0] = d[{start}:p], {target}")
 
     def _beginning(self, fields: Sequence[_Field]) -> str:
         """A dictionary where all is null is copied in a third of the time that it takes to build one."""
@@ -192,7 +213,11 @@ class _Writer:
             case "array" | "map":
                 self._blocks(depth, type_, target)
             case "record":
-                self.record(depth, [(field, True) for field in type_["fields"]], target)
+                fields = [(field, True) for field in type_["fields"]]
+                if target and _is_often_the_same(type_):
+                    self._remembered(depth, fields, target)
+                else:
+                    self.record(depth, fields, target)
             case _:
                 raise UnsupportedSchemaError(f"no code for Avro type {name!r}")
         return None

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from processors.fold_partition import PartitionFold, Sent
+from processors.fold_partition import PartitionFold
+from processors.outbox import Sent
 from schemas.codec import Kind, UndecodableError
 from schemas.metrics import Metrics
 from schemas.records import LogRecord

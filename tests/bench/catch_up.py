@@ -10,7 +10,9 @@ from typing import Any
 from processors.active_model import ActiveModel
 from processors.model_log import model_activated, read_model_record
 from processors.models import load_shipped
+from processors.row_store import RowStore
 from schemas.codec import HEADER_BYTES, kind_of
+from schemas.rows import pack_row
 from streams.config import Settings, topics_of
 from streams.engine.worker import Worker
 from streams.metrics import PrometheusMetrics
@@ -99,8 +101,8 @@ async def _until(condition: Callable[[], bool]) -> None:
 def _put_timers(split: dict[str, float]) -> None:
     """CPU of the worker's thread in each call of `ScoringState`, per batch, so that the timers cost nothing.
 
-    Decoding happens inside the fold, event by event: here every batch is decoded once more before it is folded, and
-    that time is taken off the fold.
+    Decoding, and the reading and writing of rows, happen inside the fold: here every batch is decoded, and its rows are
+    unpacked and packed, once more before it is folded, and that time is taken off the fold.
     """
     active = ActiveModel(read_model_record(model_activated(load_shipped("reference"), 1)["body"]), 1, 0)
     split |= dict.fromkeys(("decode", "fold", "outputs", "rows"), 0.0)
@@ -117,10 +119,18 @@ def _put_timers(split: dict[str, float]) -> None:
             if kind_of(record.value) == "TrackedEvent":
                 active.project(record.value, HEADER_BYTES)
 
+    def opened(rows: RowStore, keys: Sequence[bytes]) -> None:
+        for key in keys:
+            row = rows.read(key)
+            if row is not None:
+                pack_row(row.version, row.wake_at, row.model_stamp, row.row)
+
     def timed_fold(self: ScoringState, records: Sequence[Any]) -> Any:
-        before = split["decode"]
+        before = split["decode"] + split["rows"]
         timed("decode", lambda: decoded(records))
-        split["fold"] -= split["decode"] - before
+        keys = list(dict.fromkeys(record.key for record in records))
+        timed("rows", lambda: opened(self._fold.rows, keys))
+        split["fold"] -= split["decode"] + split["rows"] - before
         return timed("fold", lambda: fold(self, records))
 
     def timed_snapshots(self: ScoringState) -> Any:

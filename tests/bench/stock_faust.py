@@ -72,7 +72,7 @@ def work(settings: Settings, events: int, datadir: str, send_scores: bool, repor
 
 def _fold_one(fold: PartitionFold, record: PlayedRecord, rows: Any, send_scores: bool) -> list[Any]:
     """Fold one record into the row that the table has; returns what is to be sent."""
-    fold.rows = RowStore()
+    fold.leads.store = RowStore()
     packed = None if record.key == CONTROL_KEY else rows.get(record.key)
     if packed is not None:
         fold.restore(record.key, packed)

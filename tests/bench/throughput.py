@@ -66,8 +66,8 @@ async def _split(servers: str, kind: str, log: list[BenchRecord]) -> dict[str, f
     await append(servers, topics.events, log)
     async with child(catch_up.work_split, settings, len(log) + 2 * PARTITIONS) as worker:
         cost, parts = await worker.answer()
-    # Decoding is done twice in this run: once for its timer.
-    rest = cost.cpu_seconds - sum(parts.values()) - parts["decode"]
+    # Decoding and rows are done twice in this run: once for their timers.
+    rest = cost.cpu_seconds - sum(parts.values()) - parts["decode"] - parts["rows"]
     return {part: seconds / cost.events * 1e6 for part, seconds in {"transport": rest, **parts}.items()}
 
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from processors.fold_partition import PartitionFold, Sent
+from processors.fold_partition import PartitionFold
 from processors.model import event_from_fields
 from processors.model_log import model_activated, pack_model, read_model_record
+from processors.outbox import Sent
 from processors.price import Price
 from processors.run_model_tests import start_of_tests_ms
 from schemas.codec import decode, encode
@@ -90,14 +91,14 @@ class History:
         self.record(day, CONTROL_KEY, encode("Tick", {}))
 
     def price(self, day: float, key: bytes = LEAD) -> Price:
-        opened, active = self.fold.rows.copy(key), self.fold.models.newest
+        opened, active = self.fold.rows.read(key), self.fold.models.newest
         assert opened is not None
         assert active is not None
         return Price(opened.row, active, self.at(day))
 
     @property
     def stage(self) -> str:
-        opened = self.fold.rows.copy(LEAD)
+        opened = self.fold.rows.read(LEAD)
         return opened.row.stage if opened is not None else "gone"
 
     @property

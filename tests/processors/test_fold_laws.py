@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from processors.fold_partition import PART_KEY, PartitionFold, Sent
+from processors.fold_partition import PART_KEY, PartitionFold
 from processors.model_log import pack_model, read_model_record
+from processors.outbox import Sent
 from processors.price import Price
 from schemas.codec import decode, encode
 from schemas.keys import CONTROL_KEY, id8
@@ -46,9 +48,10 @@ def fold_all(records: Iterable[Logged]) -> tuple[PartitionFold, list[Sent]]:
 
 def bodies(fold: PartitionFold) -> dict[bytes, tuple[Any, Any]]:
     """Version and content of every row; hints are not part of the state."""
+    headers = {key: header for key in fold.rows.all_keys() if (header := fold.rows.header(key)) is not None}
     return {
-        key: (fold.rows.version(key), opened.row if (opened := fold.rows.copy(key)) is not None else None)
-        for key in fold.rows.all_keys()
+        key: (header.version, opened.row if (opened := fold.rows.read(key)) is not None else None)
+        for key, header in headers.items()
     }
 
 
@@ -185,11 +188,29 @@ def test_a_batch_folded_twice_is_a_batch_folded_once(log: list[Logged], size: in
     assert_same(twice, once)
 
 
+@LAWS
+@given(log=logs(WITH_MODELS, activations=2), cuts=st.sets(st.integers(1, 40)))
+def test_batches_of_any_size_give_the_same_rows_and_tell_the_same_of_each_lead(
+    log: list[Logged], cuts: set[int]
+) -> None:
+    once, told_once = fold_all(log)
+    batched = new_fold()
+    edges = sorted({0, len(log), *(cut for cut in cuts if cut < len(log))})
+    told = [sent for start, end in pairwise(edges) for sent in batched.fold(log[start:end])]
+    assert_same(batched, once)
+    assert batched.outcomes == once.outcomes
+    assert by_key(told) == by_key(told_once)
+
+
+def by_key(sent: list[Sent]) -> dict[bytes, list[Sent]]:
+    return {key: [one for one in sent if one.key == key] for key in {one.key for one in sent}}
+
+
 # --- 5, 6 and 7: acts ---
 
 
 def price_of(fold: PartitionFold, key: bytes, at: int) -> Price:
-    opened, active = fold.rows.copy(key), fold.models.newest
+    opened, active = fold.rows.read(key), fold.models.newest
     assert active is not None
     row = opened.row if opened is not None else Row(now=at, stage="visitor", entered_at=at)
     return Price(row, active, at)
@@ -234,7 +255,7 @@ def test_a_repeat_of_an_act_within_eight_days_changes_nothing(log: list[Logged],
     assume(acts)
     record = data.draw(st.sampled_from(acts))
     event = decode(record.value or b"")[1]
-    opened = fold.rows.copy(record.key or b"")
+    opened = fold.rows.read(record.key or b"")
     known = opened.row.window.get(id8(event["event_id"])) if opened is not None else None
     assume(opened is not None and known is not None)
     assert opened is not None
@@ -250,7 +271,7 @@ def test_a_repeat_of_an_act_within_eight_days_changes_nothing(log: list[Logged],
 @given(log=logs(), act=told(("act",)), later=st.sampled_from([0, 1, 3_600_000, DAY_MS, 9 * DAY_MS]))
 def test_an_act_that_pays_never_lowers_the_score(log: list[Logged], act: Any, later: int) -> None:
     fold, _ = fold_all(log)
-    opened = fold.rows.copy(act.lead)
+    opened = fold.rows.read(act.lead)
     at = max(log[-1].timestamp, opened.row.now if opened is not None else 0) + 1
     good = replace(act, event="a" if act.event == "bad" else act.event, bot=False)
     before = price_of(fold, act.lead, at + later)

@@ -21,7 +21,7 @@ PAGE = "https://www.acme.example/pricing"
 
 
 def row_of(history: History) -> Row:
-    opened = history.fold.rows.copy(LEAD)
+    opened = history.fold.rows.read(LEAD)
     assert opened is not None
     return opened.row
 

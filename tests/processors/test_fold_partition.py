@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from processors import fold_lead, row_store
+from processors.advance import settle
 from processors.fold_partition import OldFoldError, PartitionFold
-from processors.row_store import MAX_ROW_BYTES, RowStore, RowTooLargeError
+from processors.row_store import RowTooLargeError
 from schemas.codec import decode, encode
 from schemas.keys import CONTROL_KEY, partition_of
 from schemas.rows import Row, UnreadableRowError, pack_row
@@ -102,7 +103,7 @@ def test_records_before_the_first_model_are_folded_by_it() -> None:
     fold = PartitionFold("events", 0, 1, first_model=(record, 50))  # type: ignore[arg-type]  # decode gives a plain dict
     fold.fold([Logged(0, 10, LEAD, AVRO), Logged(1, 50, CONTROL_KEY, model_record(COUNTING))])
     fold.fold([Logged(2, 60, LEAD, encode("TrackedEvent", History(COUNTING).event(0, {"event": "page_view"})))])
-    opened = fold.rows.copy(LEAD)
+    opened = fold.rows.read(LEAD)
     assert opened is not None
     assert opened.row.tallies["view"].count == 1  # the same id twice
     assert fold.outcomes == {"folded": 1, "model": 1, "duplicate": 1}
@@ -114,7 +115,9 @@ def test_an_epoch_only_grows_and_versions_come_with_it() -> None:
         history.record(0, CONTROL_KEY, encode("Epoch", {"epoch": epoch}))
     history.act(0, event="demo")
     assert history.fold.epoch == history.transitions[0]["epoch"] == 3
-    assert history.fold.rows.version(LEAD) == (3, 4)
+    header = history.fold.rows.header(LEAD)
+    assert header is not None
+    assert header.version == (3, 4)
 
 
 def test_after_an_epoch_smaller_offsets_are_new() -> None:
@@ -213,7 +216,7 @@ def test_a_renamed_rule_with_a_limit_goes_on_in_the_same_window() -> None:
     history.activate(0, changed(limited, RENAMED), 2)
     history.act(0.1, event="demo")
     assert history.price(0.1).score == 100
-    row = history.fold.rows.copy(LEAD)
+    row = history.fold.rows.read(LEAD)
     assert row is not None
     assert (list(row.row.limited), row.row.entries) == (["#days", "demo-request"], 2)
 
@@ -234,7 +237,7 @@ def test_a_rule_that_takes_over_another_has_the_points_of_both() -> None:
     history.act(1, event="nothing")
     assert history.price(1).score == pytest.approx(60 * (2**-0.1 + 1), abs=1e-6)
     assert history.price(6).score == pytest.approx(30 * (2**-0.1 + 1), abs=1e-6)
-    opened = history.fold.rows.copy(LEAD)
+    opened = history.fold.rows.read(LEAD)
     assert opened is not None
     assert (opened.row.tallies["mid"].count, opened.row.tallies["mid"].last_id) == (2, "e1")
     assert opened.row.entries == sum(len(b.entries) for bs in opened.row.limited.values() for b in bs.values()) == 3
@@ -250,9 +253,9 @@ def test_a_stale_write_behind_the_null_of_a_forgotten_row_is_forgotten_at_the_ne
     for key, value in [*changelog, changelog[1]]:
         fold.restore(key, value)
     fold.restored()
-    assert (changelog[1][0], fold.rows.copy(LEAD) is None) == (LEAD, False)
+    assert (changelog[1][0], fold.rows.read(LEAD) is None) == (LEAD, False)
     fold.fold([Logged(5, history.at(201), CONTROL_KEY, TICK)])
-    assert fold.rows.copy(LEAD) is None
+    assert fold.rows.read(LEAD) is None
 
 
 def test_a_lead_in_a_stage_that_is_gone_begins_anew() -> None:
@@ -320,7 +323,7 @@ def test_a_record_that_comes_with_an_earlier_time_than_the_model_still_falls_by_
 
 
 def forgotten(history: History) -> bool:
-    return history.fold.rows.copy(LEAD) is None
+    return history.fold.rows.read(LEAD) is None
 
 
 @pytest.mark.parametrize(("event", "day"), [("page_view", 90), ("big", 132.877)])
@@ -427,6 +430,42 @@ def test_a_failure_inside_the_fold_leaves_the_row_as_it_was(
     assert history.fold.rows.packed(LEAD) == twin.fold.rows.packed(LEAD)
 
 
+@pytest.mark.parametrize("failing", [{0}, {2}, {4}, {0, 1}, {1, 3}, {3, 4}, {0, 1, 2, 3, 4}])
+@pytest.mark.parametrize("new", [True, False])
+def test_failures_in_a_batch_take_nothing_from_the_other_records(
+    monkeypatch: pytest.MonkeyPatch, failing: set[int], new: bool
+) -> None:
+    """All acts are one lead's, so that they are folded together."""
+    history, twin = History(STAGED), History(STAGED)
+    if not new:
+        for each in (history, twin):
+            each.act(0)
+    batch = [
+        Logged(len(history.log) + number, history.at(number + 1), LEAD, encode("TrackedEvent", event))
+        for number, event in enumerate(
+            history.event(1, {"event": name}) for name in 2 * ("demo", "page_view") + ("webinar",)
+        )
+    ]
+    bad_times = {batch[number].timestamp for number in failing}
+    original = settle
+
+    def broken(row: Row, cause: Any, active: Any) -> None:
+        original(row, cause, active)  # moves, too, are undone
+        if cause.logged_at in bad_times:
+            raise BugError("by intent")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fold_lead, "settle", broken)
+        history.sent += history.fold.fold(batch)
+    twin.sent += twin.fold.fold([record for record in batch if record.timestamp not in bad_times])
+    assert [letter["value"] for letter in letters(history)] == [batch[number].value for number in sorted(failing)]
+    assert history.fold.outcomes["fold_error"] == len(failing)
+    assert history.transitions == twin.transitions
+    assert history.fold.rows.packed(LEAD) == twin.fold.rows.packed(LEAD)
+    assert history.fold.take_snapshots() == twin.fold.take_snapshots()
+    assert history.fold.take_checkpoint(9) == twin.fold.take_checkpoint(9)
+
+
 def test_a_failure_after_the_row_has_changed_is_undone_too(monkeypatch: pytest.MonkeyPatch) -> None:
     history = History(STAGED)
     history.act(0)
@@ -437,7 +476,7 @@ def test_a_failure_after_the_row_has_changed_is_undone_too(monkeypatch: pytest.M
         raise BugError
 
     with monkeypatch.context() as patch:
-        patch.setattr("processors.fold_partition._wake_at", broken)
+        patch.setattr("processors.lead_rows._wake_at", broken)
         history.act(1, event="demo")
         history.record(1, b"1new", AVRO)
     assert (history.fold.outcomes["fold_error"], history.transitions) == (2, [])
@@ -446,37 +485,18 @@ def test_a_failure_after_the_row_has_changed_is_undone_too(monkeypatch: pytest.M
     assert history.fold.take_snapshots() == []
 
 
-def test_a_row_that_grew_too_large_stops_the_worker_whoever_meets_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_store, "MAX_ROW_BYTES", 100)
-    monkeypatch.setattr(row_store, "MAX_OPEN_ROWS", 1)
+def test_a_row_that_grew_too_large_stops_the_worker_and_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     history = History(COUNTING)
     history.act(0)
+    before = history.fold.rows.packed(LEAD)
+    assert before is not None
+    monkeypatch.setattr(row_store, "MAX_ROW_BYTES", len(before))
     with pytest.raises(RowTooLargeError):
-        history.act(0, key=b"1other")
+        history.act(0)
+    assert history.fold.rows.packed(LEAD) == before
 
 
 # --- the rows ---
-
-
-def test_rows_that_are_only_read_do_not_stay_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_store, "MAX_OPEN_ROWS", 3)
-    store = RowStore()
-    row = Row(now=1, stage="visitor", entered_at=1)
-    for number in range(9):
-        store.restore(b"1%d" % number, pack_row((1, number), 0, 1, row))
-    for key in store.all_keys():
-        assert store.open(key) is not None
-        assert len(store._open) <= 3
-
-
-def test_a_row_above_the_limit_is_not_sent() -> None:
-    history = History(COUNTING)
-    history.act(0)
-    opened = history.fold.rows.open(LEAD)
-    assert opened is not None
-    opened.row.prev = "x" * MAX_ROW_BYTES
-    with pytest.raises(RowTooLargeError):
-        history.fold.take_checkpoint(3)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x02" + bytes(40), pack_row((1, 1), 0, 0, None) + b"\xc1"])
@@ -484,7 +504,7 @@ def test_a_changelog_that_cannot_be_read_says_so(data: bytes) -> None:
     def recover() -> None:
         fold = PartitionFold("events", 0, 1)
         fold.restore(LEAD, data)
-        fold.rows.copy(LEAD)
+        fold.rows.read(LEAD)
 
     with pytest.raises(UnreadableRowError):
         recover()

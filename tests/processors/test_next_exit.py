@@ -65,7 +65,7 @@ def row_after(text: str, acts: list[Told], stage: str, entered_ago_ms: int) -> t
         log.append(Logged(len(log), at, LEADS[0], record.value))
     fold = PartitionFold("events", 0, 1)
     fold.fold(log)
-    opened, active = fold.rows.copy(LEADS[0]), fold.models.newest
+    opened, active = fold.rows.read(LEADS[0]), fold.models.newest
     assume(opened is not None)
     assert opened is not None
     assert active is not None
@@ -152,7 +152,7 @@ def assert_hints_never_late(log: list[Logged], ahead_ms: int, step_ms: int) -> N
         fold.fold([record])
         active = fold.models.newest
         for key in LEADS:
-            opened = fold.rows.copy(key)
+            opened = fold.rows.read(key)
             if opened is None or active is None or opened.model_stamp != active.stamp:
                 continue
             row, hint = opened.row, opened.wake_at

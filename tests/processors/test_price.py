@@ -143,7 +143,7 @@ def test_known_is_who_can_be_written_to_or_called() -> None:
 def test_a_snapshot_is_priced_as_the_row_is() -> None:
     history = told("page_view", "guide", "rude", "video", seconds=7, title="lake")
     history.act(2, fields={"traits.title": "CTO", "utm.source": "x"})
-    opened, active = history.fold.rows.copy(LEAD), history.fold.models.newest
+    opened, active = history.fold.rows.read(LEAD), history.fold.models.newest
     assert opened is not None
     assert active is not None
     snapshot = snapshot_of(LEAD, opened.row, opened.version, active)

@@ -41,7 +41,7 @@ def test_only_was_keeps_the_points(model: str, score: float) -> None:
 def test_tags_counts_and_limits_go_along() -> None:
     history = told(RENAMED)
     history.act(1, url="https://x.example/pricing")
-    opened = history.fold.rows.copy(LEAD)
+    opened = history.fold.rows.read(LEAD)
     assert opened is not None
     assert set(opened.row.tallies) == {"documentation", "documentation#docs", "prices", "#days"}
     assert opened.row.tallies["prices"].count == 2
@@ -52,7 +52,7 @@ def test_tags_counts_and_limits_go_along() -> None:
 def test_a_snapshot_from_before_the_renaming_is_priced_with_the_new_ids() -> None:
     history = History(OLD)
     history.act(0, url="https://x.example/docs/a")
-    opened, active = history.fold.rows.copy(LEAD), history.fold.models.newest
+    opened, active = history.fold.rows.read(LEAD), history.fold.models.newest
     assert opened is not None
     assert active is not None
     snapshot = snapshot_of(LEAD, opened.row, opened.version, active)

@@ -69,7 +69,7 @@ def test_a_fall_past_two_stages_cools_for_the_longer_of_both() -> None:
     history.act(0, event="demo")
     history.act(3, event="complaint")
     history.act(3, event="complaint")
-    opened = history.fold.rows.copy(LEAD)
+    opened = history.fold.rows.read(LEAD)
     assert opened is not None
     assert (history.stage, opened.row.cool_until) == ("visitor", history.at(8))
 

@@ -39,7 +39,7 @@ def test_after_every_record_the_first_act_and_the_first_windows_are_still_needed
             history.record(day, LEAD, encode("ImportedLine", line))
         else:
             history.record(day, LEAD, encode("TrackedEvent", history.event(day - late, fields)))
-        opened = history.fold.rows.copy(LEAD)
+        opened = history.fold.rows.read(LEAD)
         assert opened is not None
         row = opened.row
         horizon = row.now // DAY_MS * DAY_MS - KEPT_MS

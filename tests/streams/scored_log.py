@@ -10,9 +10,10 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 
-from processors.fold_partition import PartitionFold, Sent
+from processors.fold_partition import PartitionFold
 from processors.model import event_from_fields
 from processors.model_log import model_activated
+from processors.outbox import Sent
 from schemas.codec import encode
 from schemas.keys import CONTROL_KEY, partition_of
 from streams.log_reader import read_log

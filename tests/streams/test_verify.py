@@ -8,7 +8,7 @@ import pytest_asyncio
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from processors.fold_partition import Sent
+from processors.outbox import Sent
 from schemas.codec import decode, encode
 from schemas.keys import partition_of
 from schemas.rows import pack_row, read_header, unpack_row
