@@ -199,11 +199,11 @@ class PartitionFold:
         active = self.models.newest
         sent = []
         for key in self.leads.take_changed():
-            opened = self.rows.read(key)
-            if opened is None or active is None:
+            found = self.rows.read_priced(key)
+            if found is None or active is None:
                 sent.append(Sent("LeadSnapshot", key, None))
             else:
-                snapshot = snapshot_of(key, opened.row, opened.version, active)
+                snapshot = snapshot_of(key, *found, active)
                 sent.append(Sent("LeadSnapshot", key, encode("LeadSnapshot", snapshot)))
         return sent
 

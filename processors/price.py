@@ -14,7 +14,7 @@ from processors.take_traits import is_known, trait_of
 from processors.touches import kept_touch, touch_of
 from processors.units import DAYS_RULE
 from schemas.records import FitPart, LeadSnapshot, Part, Text, Touch
-from schemas.rows import Row, Tally
+from schemas.rows import PricedRow, Row, Tally
 
 
 class Line(NamedTuple):
@@ -32,7 +32,7 @@ LineFields = tuple[str, str, str, str, float, float, float]
 Parts = tuple[list[LineFields], float, float]
 
 
-def parts(row: Row, active: ActiveModel, at: int) -> Parts:
+def parts(row: PricedRow, active: ActiveModel, at: int) -> Parts:
     """The lines of a price, the sum of their points before the floor and the cap of the total, and the sum of all.
 
     Lines are every rule with units, then every cut, in the order of the model. Their points are added in that order.
@@ -110,7 +110,7 @@ class Price:
 
     __slots__ = ("_active", "_fit", "_parts", "_row", "_score", "at")
 
-    def __init__(self, row: Row, active: ActiveModel, at: int) -> None:
+    def __init__(self, row: PricedRow, active: ActiveModel, at: int) -> None:
         self._row = row
         self._active = active
         self._parts: Parts | None = None

@@ -7,7 +7,7 @@ one piece, so none is kept open.
 from collections import Counter
 from dataclasses import dataclass
 
-from schemas.rows import Header, Row, Version, pack_row, read_header, stage_of, unpack_row
+from schemas.rows import Header, PricedRow, Row, Version, pack_row, read_header, stage_of, unpack_priced, unpack_row
 
 MAX_ROW_BYTES = 256 * 1024
 NO_VERSION: Version = (-1, -1)
@@ -69,6 +69,18 @@ class RowStore:
             return None
         header = read_header(data)
         return None if header.gone else OpenRow(unpack_row(data), header.version, header.wake_at, header.model_stamp)
+
+    def read_priced(self, key: bytes) -> tuple[PricedRow, Version] | None:
+        """What a price is made of, and the version of the row. None: there is none, or it is gone.
+
+        Raises:
+            UnreadableRowError: the bytes are no row.
+        """
+        data = self._packed.get(key)
+        if data is None:
+            return None
+        header = read_header(data)
+        return None if header.gone else (unpack_priced(data), header.version)
 
     def write(self, key: bytes, opened: OpenRow) -> None:
         """The row was changed, or is new.

@@ -6,10 +6,10 @@ from processors.active_model import ActiveModel
 from processors.price import Price
 from processors.take_traits import shown_traits
 from schemas.records import LeadSnapshot, Units
-from schemas.rows import Row, Version
+from schemas.rows import PricedRow, Version
 
 
-def snapshot_of(key: bytes, row: Row, version: Version, active: ActiveModel) -> LeadSnapshot:
+def snapshot_of(key: bytes, row: PricedRow, version: Version, active: ActiveModel) -> LeadSnapshot:
     """`score` to `known` are as of row time; `processors.price.price` tells them for any later time."""
     price = Price(row, active, row.now)
     # Literals: a call of a TypedDict takes twice as long, and this is made for every lead that changes.
@@ -39,7 +39,7 @@ def snapshot_of(key: bytes, row: Row, version: Version, active: ActiveModel) -> 
     }
 
 
-def _units(row: Row) -> list[Units]:
+def _units(row: PricedRow) -> list[Units]:
     elapsed = row.ref - row.now
     return [
         {

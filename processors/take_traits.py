@@ -2,7 +2,7 @@
 
 from processors.model.scalars import number_text
 from schemas.records import Scalar, Text, TrackedEvent
-from schemas.rows import Row
+from schemas.rows import PricedRow, Row
 
 MAX_TRAITS = 64
 # In UTF-8, as all that a stranger may put into a row: a row has to stay small whatever is written.
@@ -62,17 +62,17 @@ def cut(text: str, most_bytes: int) -> str:
     return text.encode()[:most_bytes].decode("utf-8", "ignore")
 
 
-def shown_traits(row: Row) -> dict[str, Text]:
+def shown_traits(row: PricedRow) -> dict[str, Text]:
     """What is known now: traits that were not cleared."""
     return {name: value for name, (value, _, _) in row.traits.items() if value}
 
 
-def trait_of(row: Row, name: str) -> Text | None:
+def trait_of(row: PricedRow, name: str) -> Text | None:
     held = row.traits.get(name)
     return held[0] or None if held is not None else None
 
 
-def is_known(row: Row) -> bool:
+def is_known(row: PricedRow) -> bool:
     """Can we write to or call this person?"""
     if not row.traits:
         return False
