@@ -10,8 +10,8 @@ from processors.model_log import model_activated
 from processors.models import load_shipped
 from processors.row_store import RowStore
 from schemas.codec import HEADER_BYTES, encode
-from schemas.keys import CONTROL_KEY
-from tests.bench.setup import show
+from schemas.keys import CONTROL_KEY, partition_of
+from tests.bench.setup import PARTITIONS, show
 from tests.bench.traffic import START_MS, BenchRecord, records
 
 EVENTS, LEADS, DAYS, BATCH = 60_000, 10_000, 30.0, 2_000
@@ -19,21 +19,23 @@ EVENTS, LEADS, DAYS, BATCH = 60_000, 10_000, 30.0, 2_000
 
 async def run() -> None:
     log = records(EVENTS, LEADS, DAYS)
-    fold = PartitionFold("events", 0, 1)
+    by_partition = [[r for r in log if partition_of(r.key, PARTITIONS) == number] for number in range(PARTITIONS)]
+    folds = [PartitionFold("events", number, PARTITIONS) for number in range(PARTITIONS)]
     model = encode("ModelActivated", model_activated(load_shipped("reference"), 1))
-    fold.fold([BenchRecord(-1, START_MS, CONTROL_KEY, model)])
-    active = fold.models.newest
+    for fold in folds:
+        fold.fold([BenchRecord(-1, START_MS, CONTROL_KEY, model)])
+    active = folds[0].models.newest
     assert active is not None
     gc.set_threshold(500_000, 20, 100)  # as the worker sets it
     decode_us = _timed(lambda: deque((active.project(r.value, HEADER_BYTES) for r in log), maxlen=0))
-    fold_us = _timed(lambda: [fold.fold(log[i : i + BATCH]) for i in range(0, EVENTS, BATCH)])
-    keys = fold.rows.all_keys()
-    leads = len(keys)
-    snapshot_us = _timed(fold.take_snapshots) * EVENTS / leads
-    row_us = _timed(lambda: _open_and_close(fold.rows, keys)) * EVENTS / leads
-    sizes = sorted(len(fold.rows.packed(key) or b"") for key in keys)
+    fold_us = _timed(lambda: _fold_in_turns(folds, by_partition))
+    rows = [(fold.rows, fold.rows.all_keys()) for fold in folds]
+    leads = sum(len(keys) for _, keys in rows)
+    snapshot_us = _timed(lambda: [fold.take_snapshots() for fold in folds]) * EVENTS / leads
+    row_us = _timed(lambda: _open_and_close(rows)) * EVENTS / leads
+    sizes = sorted(len(store.packed(key) or b"") for store, keys in rows for key in keys)
     show(
-        f"Fold of {EVENTS:,} events of {leads:,} leads over {DAYS:g} days, CPU us",
+        f"Fold of {EVENTS:,} events of {leads:,} leads over {DAYS:g} days in {PARTITIONS} partitions, CPU us",
         {
             "decode": f"{decode_us:6.1f} per event",
             "fold": f"{fold_us:6.1f} per event, with decode, prices, stages, transitions and rows",
@@ -44,11 +46,19 @@ async def run() -> None:
     )
 
 
-def _open_and_close(rows: RowStore, keys: list[bytes]) -> None:
-    for key in keys:
-        opened = rows.read(key)
-        assert opened is not None
-        rows.write(key, opened)
+def _fold_in_turns(folds: list[PartitionFold], by_partition: list[list[BenchRecord]]) -> None:
+    """Batch by batch, as a worker gets them."""
+    for start in range(0, max(map(len, by_partition)), BATCH):
+        for fold, log in zip(folds, by_partition, strict=True):
+            fold.fold(log[start : start + BATCH])
+
+
+def _open_and_close(rows: list[tuple[RowStore, list[bytes]]]) -> None:
+    for store, keys in rows:
+        for key in keys:
+            opened = store.read(key)
+            assert opened is not None
+            store.write(key, opened)
 
 
 def _timed(run: object) -> float:
