@@ -12,7 +12,7 @@ from processors.dead_letters import Refused
 from processors.lead_rows import LeadRows
 from processors.model_log import FOLD_VERSION, ModelLog, ModelRecordError
 from processors.outbox import Outbox, Sent
-from processors.row_store import NO_VERSION, RowStore
+from processors.row_store import NO_VERSION, RowStore, RowTooLargeError
 from processors.snapshots import snapshot_of
 from schemas.codec import Kind, UndecodableError, decode, encode, kind_of
 from schemas.keys import CONTROL_KEY
@@ -21,6 +21,7 @@ from schemas.rows import ModelEntry, PartRow, UnreadableRowError, Version, pack_
 
 PART_KEY = b"00part"
 MODEL_PREFIX = b"00model/"
+_RETRY_MS = 3_600_000  # of a row that failed at a tick
 _ABOUT_LEADS: frozenset[Kind] = frozenset({"TrackedEvent", "Feedback", "ImportedLine"})
 
 
@@ -101,17 +102,26 @@ class PartitionFold:
 
     def _tick(self, record: LogRecord, version: Version) -> str:
         active = self.models.in_force(version)
-        ahead = []
+        later: list[tuple[bytes, int]] = []
+        failed: list[str] = []
         for key in self.leads.wakeups.pop_due(record.timestamp):
             header = self.rows.header(key)
             if header is None or header.gone or active is None:
                 continue
             if header.version >= version:
-                ahead.append((key, header.wake_at))
-            else:
+                later.append((key, header.wake_at))
+                continue
+            try:
                 self.leads.fire(key, record, version, active)
-        for key, wake_at in ahead:
+            except (UnreadableRowError, RowTooLargeError):
+                raise
+            except Exception as error:  # noqa: BLE001 - as in a record's fold: the row stays as it was, the others go on
+                failed.append(f"lead {key!r}: {type(error).__name__}: {error}")
+                later.append((key, record.timestamp + _RETRY_MS))
+        for key, wake_at in later:
             self.leads.wakeups.look_at(key, wake_at)
+        if failed:
+            raise Refused("fold_error", f"{len(failed)} leads did not follow this tick; {failed[0]}")
         return "tick"
 
     def _activate(self, record: LogRecord, version: Version) -> str:

@@ -58,7 +58,7 @@ class LeadRows:
                     opened = self._opened(key, record, active)
                 outcome = self._fold_one(kind, record, opened, Cause(key, version, record.timestamp), active)
                 self._outbox.outcomes[outcome] += 1
-                if opened.version is version:
+                if opened.version == version:  # it changed the row
                     newest = version
                     folded.append((kind, record, version))
             except (Refused, UndecodableError) as refused:

@@ -18,7 +18,6 @@ from schemas.records import StageTransition
 from streams.live_rows import LiveRows
 from streams.verify_report import Difference, VerifyReport
 
-_PACK_EVERY = 2000  # records; open rows keep what was folded into them until they are packed
 _CONTROL = frozenset({"Tick", "Epoch", "ModelActivated"})
 _DROPPED = frozenset({"bot", "late", "duplicate", "flood", "fenced", "no_such_word"})
 _event_id = compile_projection(SCHEMAS["TrackedEvent"], {"event_id", "occurred_at"})
@@ -49,15 +48,11 @@ class Replay:
         self._due = sorted(((bound, key) for key, bound in live.ahead.items()), reverse=True)
         self._base_compared = False
         self._counted = _CountedOnce()
-        self._taken = 0
         self.letters: dict[str, str] = {}  # ids of the dead letters that the log gives -> reason
 
     def take(self, record: ConsumerRecord) -> None:
         self._compare_before(record.offset)
         self._report.records += 1
-        self._taken += 1
-        if self._taken % _PACK_EVERY == 0:
-            self._fold.take_checkpoint(record.offset)
         kind = _kind(record.value)
         if kind not in _CONTROL and self._skips(record):
             return

@@ -60,7 +60,7 @@ class ScoringState:
         return self._fold.wake_at_ms()
 
     def leads_by_stage(self) -> Mapping[str, int]:
-        """From the rows themselves; opens none for good."""
+        """From the rows themselves."""
         return self._fold.rows.leads_by_stage()
 
     def _output(self, sent: Sent) -> Output:

@@ -95,7 +95,7 @@ def _text(name: str, value: Any) -> str:
 
 
 def _numbered(settings: Settings) -> list[tuple[int, dict[str, Any]]]:
-    """Every letter once, oldest first, numbered from 1."""
+    """Every letter once, in the order in which the records were seen, numbered from 1."""
     return list(enumerate(run(_letters(settings), settings), 1))
 
 
@@ -110,7 +110,8 @@ async def _letters(settings: Settings) -> list[dict[str, Any]]:
         data = record_data(record)
         if data["kind"] == "DeadLetter":
             found.setdefault(data["value"]["id"], data["value"])  # after a restart a worker may send one again
-    return list(found.values())
+    # Letters of one batch are sent lead by lead.
+    return sorted(found.values(), key=lambda each: (each["seen_at"], each["partition"] or 0, each["offset"] or 0))
 
 
 def _print_reasons(letters: list[tuple[int, dict[str, Any]]]) -> None:

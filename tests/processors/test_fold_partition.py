@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from processors import fold_lead, row_store
-from processors.advance import settle
+from processors import fold_lead, lead_rows, row_store
+from processors.advance import advance, settle
 from processors.fold_partition import OldFoldError, PartitionFold
 from processors.row_store import RowTooLargeError
 from schemas.codec import decode, encode
@@ -394,17 +394,11 @@ class BugError(RuntimeError):
 
 
 @pytest.mark.parametrize("place", ["settle", "take_touch", "_count_visit"])
-@pytest.mark.parametrize("packed_before", [0, 1, 3])
-def test_a_failure_inside_the_fold_leaves_the_row_as_it_was(
-    monkeypatch: pytest.MonkeyPatch, place: str, packed_before: int
-) -> None:
-    """`packed_before`: after how many of three acts the row was last packed; the rest has to be folded again."""
+def test_a_failure_inside_the_fold_leaves_the_row_as_it_was(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     history, twin = History(STAGED), History(STAGED)
     for number, event in enumerate(("page_view", "demo", "webinar")):
         history.act(number, event=event)
         twin.act(number, event=event)
-        if number + 1 == packed_before:
-            history.fold.take_checkpoint(number + 3)
     told = len(history.sent)
     original = getattr(fold_lead, place)
 
@@ -485,6 +479,31 @@ def test_a_failure_after_the_row_has_changed_is_undone_too(monkeypatch: pytest.M
     assert history.fold.take_snapshots() == []
 
 
+def test_a_lead_that_fails_at_a_tick_stays_as_it_was_and_the_others_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    history = History(STAGED)
+    for key in (LEAD, b"1other"):
+        history.act(0, event="demo", key=key)
+    before = history.fold.rows.packed(LEAD)
+    original = advance
+
+    def broken(row: Row, to: int, cause: Any, active: Any) -> None:
+        original(row, to, cause, active)
+        if cause.key == LEAD:
+            raise BugError("by intent")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lead_rows, "advance", broken)
+        history.tick(12)
+        history.tick(12.01)  # soon after it is not tried again
+    assert [(t["lead_key"], t["to_stage"]) for t in history.transitions[2:]] == [("1other", "warm")]
+    assert history.fold.rows.packed(LEAD) == before
+    assert [letter["detail"] for letter in letters(history)] == [
+        "1 leads did not follow this tick; lead b'1ada': BugError: by intent"
+    ]
+    history.tick(12.1)
+    assert [t["lead_key"] for t in history.transitions[2:]] == ["1other", "1ada"]
+
+
 def test_a_row_that_grew_too_large_stops_the_worker_and_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     history = History(COUNTING)
     history.act(0)
@@ -531,7 +550,7 @@ def test_the_newest_row_is_one_of_the_current_epoch() -> None:
     assert history.fold.newest_row_offset == -1
 
 
-def test_leads_are_counted_by_stage_in_open_and_in_packed_rows() -> None:
+def test_leads_are_counted_by_stage() -> None:
     history = History(COUNTING)
     history.act(0, url="https://x.example/a")
     history.act(0, key=b"1bob", url="https://x.example/a")
