@@ -64,10 +64,27 @@ class Partition:
 
 @dataclass(slots=True)
 class Batch:
-    """Records of one partition, bound to the assignment they were fetched for."""
+    """Records of one partition, bound to the assignment they were fetched for.
+
+    Attributes:
+        follows: the offset at which the fold must stand when it comes to them.
+    """
 
     partition: Partition | None
     records: Sequence[LogRecord]
+    follows: int
+
+    @classmethod
+    def accepted(cls, partition: Partition | None, records: Sequence[LogRecord]) -> "Batch":
+        """What a fetch delivered, without what was accepted before."""
+        if partition is None:
+            return cls(None, records, 0)
+        follows = partition.expected_offset
+        return cls(partition, partition.accept(records), follows)
+
+
+class GapError(Exception):
+    """Records were accepted, and lost before they were folded."""
 
 
 class Partitions:
@@ -102,11 +119,17 @@ class Partitions:
         return partition.lag > self._batch_records
 
     def fold(self, batch: Batch) -> None:
-        """Fold one batch and send what comes out. Synchronous, so a checkpoint never sees half of it."""
+        """Fold one batch and send what comes out. Synchronous, so a checkpoint never sees half of it.
+
+        Raises:
+            GapError: going on would lose records. Nothing is folded.
+        """
         partition, records = batch.partition, batch.records
         batch.records = ()  # the queue's message may live longer than this
         if not records or partition is None or self._owned.get(partition.number) is not partition:
             return
+        if batch.follows != partition.next_offset:
+            raise GapError(f"the fold stands at {partition.next_offset}, the next batch follows {batch.follows}")
         started = time.perf_counter()
         outputs = partition.state.fold(records)
         partition.next_offset = records[-1].offset + 1

@@ -201,7 +201,7 @@ class Consumer(driver.Consumer):
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         records = record  # what BatchScheduler yields
         partition = self.owner.partitions.get(tp.partition)
-        batch = Batch(partition, records if partition is None else partition.accept(records))
+        batch = Batch.accepted(partition, records)
         if partition is not None:
             partition.highwater = self._thread.known_highwater(tp) or partition.highwater
         last = records[-1]

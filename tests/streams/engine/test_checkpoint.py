@@ -82,7 +82,7 @@ class Setup:
 
     def fold(self, *offsets: int, key: bytes = b"1a", number: int = 0) -> None:
         partition = self.partitions.get(number)
-        self.partitions.fold(Batch(partition, [Record(offset, key) for offset in offsets]))
+        self.partitions.fold(Batch(partition, [Record(offset, key) for offset in offsets], offsets[0]))
 
 
 async def test_each_effect_follows_the_confirmation_of_the_one_before() -> None:

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from streams.engine.partitions import Batch, Partition, Partitions
+from streams.engine.partitions import Batch, GapError, Partition, Partitions
 from streams.engine.state import Output
 from tests.streams.engine.doubles import CountingMetrics, Record
 from tests.streams.engine.toy import ToyState
@@ -48,7 +48,7 @@ def owned(target: Partition) -> tuple[Partitions, Sent]:
 async def test_a_fold_moves_the_offset_and_sends_transitions_and_snapshots() -> None:
     target = partition(start=0)
     partitions, sent = owned(target)
-    partitions.fold(Batch(target, [Record(offset) for offset in range(10)]))
+    partitions.fold(Batch(target, [Record(offset) for offset in range(10)], 0))
     assert target.next_offset == 10
     assert [output.topic for output in sent.outputs] == ["transitions", "scores"]
     assert len(target.unconfirmed) == 1
@@ -58,19 +58,29 @@ async def test_a_fold_moves_the_offset_and_sends_transitions_and_snapshots() -> 
 async def test_with_a_backlog_snapshots_wait() -> None:
     target = partition(start=0, highwater=100)
     partitions, sent = owned(target)
-    partitions.fold(Batch(target, [Record(0)]))
+    partitions.fold(Batch(target, [Record(0)], 0))
     assert sent.outputs == []
     target.highwater = 3
-    partitions.fold(Batch(target, [Record(1)]))
+    partitions.fold(Batch(target, [Record(1)], 1))
     assert [output.topic for output in sent.outputs] == ["scores"]
 
 
 async def test_a_batch_of_an_older_assignment_is_discarded_unfolded() -> None:
     old, new = partition(start=0), partition(start=0)
     partitions, sent = owned(new)
-    partitions.fold(Batch(old, [Record(0)]))
-    partitions.fold(Batch(None, [Record(0)]))
+    partitions.fold(Batch(old, [Record(0)], 0))
+    partitions.fold(Batch(None, [Record(0)], 0))
     assert (old.next_offset, new.next_offset, sent.outputs) == (0, 0, [])
+
+
+async def test_a_batch_behind_one_that_was_lost_is_not_folded() -> None:
+    target = partition(start=0)
+    partitions, sent = owned(target)
+    Batch.accepted(target, [Record(0), Record(1)])
+    second = Batch.accepted(target, [Record(2)])
+    with pytest.raises(GapError, match="stands at 0, the next batch follows 2"):
+        partitions.fold(second)
+    assert (target.next_offset, sent.outputs) == (0, [])
 
 
 async def test_a_fold_that_raises_moves_nothing() -> None:
@@ -80,7 +90,7 @@ async def test_a_fold_that_raises_moves_nothing() -> None:
     del broken.key
     broken.__class__ = type("NoKey", (), {"offset": 0})
     with pytest.raises(AttributeError):
-        partitions.fold(Batch(target, [broken]))
+        partitions.fold(Batch(target, [broken], 0))
     assert target.next_offset == 0
 
 
@@ -88,6 +98,6 @@ async def test_confirmed_outputs_are_not_kept() -> None:
     target = partition(start=0)
     partitions, _ = owned(target)
     for offset in range(5):
-        partitions.fold(Batch(target, [Record(offset)]))
+        partitions.fold(Batch(target, [Record(offset)], offset))
         target.unconfirmed[-1].set_result(None)
     assert len(target.unconfirmed) == 1

@@ -145,7 +145,7 @@ def test_a_fetch_is_handed_out_as_one_list_per_partition() -> None:
 
 
 async def test_the_schema_passes_the_batch_through(app: Any) -> None:
-    batch = Batch(None, [])
+    batch = Batch(None, [], 0)
     event = await BatchSchema().compile(app)(SimpleNamespace(value=batch), propagate=True)
     assert event.value is batch
 

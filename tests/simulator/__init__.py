@@ -1,0 +1,1 @@
+"""A seeded simulator of workers on Kafka: see README.md."""

@@ -1,0 +1,114 @@
+"""Thousands of seeded runs of workers on a simulated Kafka: whatever fails, rows and outputs are those of one quiet fold."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from processors.row_store import RowStore
+from streams.engine.checkpoint import Checkpoint
+from streams.engine.effects import KafkaEffects
+from streams.engine.sender import Sender
+from streams.engine.worker import Worker
+from tests.simulator.play import failed, play
+from tests.simulator.schedule import Faults
+
+BLOCKS, BLOCK = 10, 250
+
+
+@pytest.mark.parametrize("block", range(BLOCKS))
+def test_whatever_fails_nothing_is_lost_and_nothing_counts_twice(block: int) -> None:
+    broken = failed(range(block * BLOCK, (block + 1) * BLOCK))
+    assert not broken, "\n".join(
+        f"python -m tests.simulator {seed}  # prints the schedule: {lines[0]}" for seed, lines in broken.items()
+    )
+
+
+@pytest.mark.parametrize("seed", [1, 7, 54, 245])
+def test_a_seed_always_gives_the_same_schedule(seed: int) -> None:
+    assert play(seed)[0].trace == play(seed)[0].trace
+
+
+def test_the_runs_meet_every_fault_and_get_through_much_work() -> None:
+    """Else the promise above would be easy to keep."""
+    runs = [play(seed)[0] for seed in range(100)]
+    steps = "\n".join(line for run in runs for line in run.trace)
+    for fault in (
+        "SIGKILL",
+        "SIGTERM",
+        "paused",
+        "refused",
+        "answer lost",
+        "written twice",
+        "a deadline passes",
+        "session of",
+    ):
+        assert steps.count(fault) >= 10, fault
+    assert "another worker writes to it" in steps
+    assert sum(len(log) for run in runs for log in run.world.log.values()) > 5_000
+    assert sum(len(records) for run in runs for records in run.world.outputs.values()) > 3_000
+
+
+# --- does it bite? each of these switches one protection off ---
+
+
+def _last_row_wins(self: RowStore, key: bytes, data: bytes | None) -> None:
+    self._packed.pop(key, None)
+    if data is not None:
+        self._packed[key] = data
+
+
+async def _confirms_nothing(self: KafkaEffects, outputs: Sequence[Any]) -> None: ...
+
+
+async def _revokes_without_checkpoint(self: Worker) -> None:
+    if self._recovering is not None:
+        self._recovering.cancel()
+    self.partitions.drop()
+
+
+def _ignores_failed_sends(self: Sender, waiting: Sequence["asyncio.Future[None]"], reason: str) -> None:
+    """As a stock Faust worker does."""
+    for sent in waiting:
+        if not sent.done():
+            sent.set_result(None)
+
+
+async def _commits_first(self: Checkpoint) -> bool:
+    cuts = self._cut()
+    if not cuts:
+        return False
+    offsets = {cut.partition.number: cut.next_offset for cut in cuts}
+    if not await self._effects.commit(offsets, cuts[0].partition.generation):
+        self._lose("rebalanced")
+        return False
+    await self._effects.confirm([sent for cut in cuts for sent in cut.outputs])
+    for cut in cuts:
+        await self._write(cut.partition, cut.records)
+        cut.partition.committed_offset = cut.next_offset
+    return True
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "broken"),
+    [
+        (RowStore, "restore", _last_row_wins),
+        (KafkaEffects, "confirm", _confirms_nothing),
+        (Worker, "revoke", _revokes_without_checkpoint),
+        (Sender, "_fail", _ignores_failed_sends),
+        (Checkpoint, "_run_once", _commits_first),
+    ],
+    ids=["row versions", "confirmed outputs", "checkpoint at revocation", "fail-stop", "the order of a checkpoint"],
+)
+def test_without_a_protection_some_run_fails(
+    monkeypatch: pytest.MonkeyPatch, owner: type, name: str, broken: Callable[..., Any]
+) -> None:
+    monkeypatch.setattr(owner, name, broken)
+    assert any(play(seed)[1] for seed in range(500))
+
+
+def test_without_faults_a_run_folds_and_sends_everything_once() -> None:
+    runs = [play(seed, Faults()) for seed in range(50)]
+    assert [broken for _, broken in runs if broken] == []
+    assert sum(line.endswith("SIGTERM") for run, _ in runs for line in run.trace) >= 50
