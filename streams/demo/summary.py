@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from streams.demo.report import DemoReport
 from streams.demo.view import in_words
+from streams.program import program
 
 _LEFT_OUT = {"bot": "by bots", "duplicate": "repeats", "late": "too late"}
 
@@ -16,18 +17,25 @@ class Result(NamedTuple):
     text: str
 
 
-NEXT_COMMANDS = (
-    ("leadstream up", "the same parts, for pointing your own site at"),
-    ("leadstream init", "writes a model and settings to begin with"),
-    ("leadstream score access.log", "scores the log of a web server; needs nothing running"),
-)
+_NEXT = {
+    "up": "the same parts, for pointing your own site at",
+    "init": "writes a model and settings to begin with",
+    "score access.log": "scores the log of a web server; needs nothing running",
+}
+
+
+def next_commands() -> Iterator[tuple[str, str]]:
+    """(command, what it does), the commands equally wide."""
+    called = program()
+    width = len(f"{called} {max(_NEXT, key=len)}")
+    for command, what in _NEXT.items():
+        yield f"{f'{called} {command}':<{width}}", what
 
 
 def results(report: DemoReport) -> Iterator[Result]:
     same = report.accepted == report.scored
-    yield Result(
-        same, f"{report.accepted:,} events accepted {'=' if same else 'but'} {report.scored:,} scored{_of(report)}"
-    )
+    found = f"{'=' if same else 'but'} {report.scored:,} accounted for{_of(report)}"
+    yield Result(same, f"{report.accepted:,} events accepted {found}")
     yield Result(report.lost == 0, f"{report.lost:,} lost")
     yield Result(report.counted_twice == 0, f"{report.counted_twice:,} counted twice")
     if report.refused:
@@ -50,8 +58,10 @@ def results(report: DemoReport) -> Iterator[Result]:
 
 
 def _of(report: DemoReport) -> str:
+    """What became of them."""
     left_out = [f"{count:,} {_LEFT_OUT.get(reason, reason)}" for reason, count in report.left_out.items() if count]
-    return f" (of these left out: {', '.join(left_out)})" if left_out else ""
+    scored = f": {report.scored - sum(report.left_out.values()):,} scored"
+    return scored + (f"; left out: {', '.join(left_out)}" if left_out else "")
 
 
 def _take_over(report: DemoReport) -> Result:

@@ -83,6 +83,7 @@ async def test_the_page_has_what_to_paste_and_says_that_all_is_in_memory() -> No
         text = await response.text()
         assert response.content_type == "text/html"
         assert "in memory: everything is gone when it stops" in text
+        assert "That it is a repeat, or above a limit or a cap, shows in the lead." in text
         assert "&lt;script async src=&quot;http://127.0.0.1:8080/t.js&quot; data-key=&quot;web&amp;quot;1&quot;" in text
         assert "curl -u &#x27;web&quot;1:&#x27; -d" in text
         assert "$" not in text, "every placeholder was filled"
@@ -98,7 +99,10 @@ async def test_an_event_shows_with_what_it_scored_and_its_lead_as_it_is_now() ->
         state = await page.state()
         assert (state["total"], state["model"]["rules"], state["model"]["hosts"]) == (2, 7, [])
         nothing, scored = state["requests"]
-        assert (nothing["event"], nothing["why"]) == ("imprint", "fits no rule of the model")
+        assert (nothing["event"], nothing["why"]) == (
+            "imprint",
+            'fits no rule of the model; no rule names the event "imprint"',
+        )
         assert scored["points"] == [{"name": "Viewed pricing", "points": 15.0}]
         assert state["leads"]["1b1"] == {"who": "ada@bigbank.example", "score": 75.0, "stage": "mql", "grade": "C2"}
 
