@@ -1,0 +1,1 @@
+"""Real processes on real Kafka under faults: see README.md."""

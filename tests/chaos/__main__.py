@@ -1,0 +1,100 @@
+"""`python -m tests.chaos --seconds 180 --seed 1 [--only FAULT,...] [--json]`: exit code 0 for OK and MORE, 1 for LESS."""
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.check import Verdict, verdict_of
+from tests.chaos.faults import FAULTS
+from tests.chaos.site import Site
+
+CALM_SECONDS = 180.0
+QUIET_SECONDS = (2.0, 6.0)  # between two faults
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=180, help="how long faults happen")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default=",".join(FAULTS), help=f"of {', '.join(FAULTS)}")
+    parser.add_argument(
+        "--logs", type=Path, help="where the parts write; kept if it is given, or if the verdict is LESS"
+    )
+    parser.add_argument("--json", action="store_true", help="end with the report as one line")
+    options = parser.parse_args()
+    logs = options.logs or Path(tempfile.mkdtemp(prefix="leadstream-chaos-"))
+    logs.mkdir(parents=True, exist_ok=True)
+    report = asyncio.run(_run(options.seconds, options.seed, options.only.split(","), logs))
+    for name, value in report.items():
+        print(f"{name:<24} {value}")
+    if options.json:
+        print(json.dumps(report))
+    print(f"logs: {logs}")
+    return 1 if report["verdict"] == "LESS" else 0
+
+
+async def _run(seconds: float, seed: int, names: list[str], logs: Path) -> dict[str, Any]:
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - started:7.1f} s  {text}", flush=True)
+
+    random_ = random.Random(seed)
+    done: Counter[str] = Counter()
+    async with Site.running(logs, say) as site:
+        say("all parts are ready")
+        until = time.monotonic() + seconds
+        supervising = asyncio.create_task(site.supervise())
+        load = asyncio.create_task(site.load(random.Random(seed), until))
+        queue: list[str] = []
+        while time.monotonic() < until:
+            await asyncio.sleep(random_.uniform(*QUIET_SECONDS))
+            queue = queue or random_.sample(names, len(names))  # each as often as the others
+            name = queue.pop()
+            say(name.replace("_", " "))
+            await FAULTS[name](site, random_)
+            done[name] += 1
+        calm_at = time.monotonic()
+        await load
+        recovered, verdict = await _until_right(site, calm_at)
+        say(f"verdict {verdict.word}, {recovered:.1f} s after the last fault")
+        supervising.cancel()
+        with suppress(asyncio.CancelledError):
+            await supervising
+    return {
+        "verdict": verdict.word,
+        "seed": seed,
+        "seconds": round(seconds),
+        "faults": dict(sorted(done.items())),
+        "accepted": len(site.accepted),
+        "not accepted, sent again": site.refused,
+        **verdict.numbers,
+        "restarts": dict(sorted(site.restarts.items())),
+        "seconds to recover": round(recovered, 1),
+        "more": dict(verdict.more),
+        "less": verdict.less[:20],
+        "less, in all": len(verdict.less),
+    }
+
+
+async def _until_right(site: Site, calm_at: float) -> tuple[float, Verdict]:
+    """Everybody may finish; what is wrong after that stays wrong."""
+    while True:
+        with suppress(OSError):
+            verdict = await verdict_of(site)
+            waited = time.monotonic() - calm_at
+            if not verdict.less or waited > CALM_SECONDS:
+                return waited, verdict
+        await asyncio.sleep(2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
