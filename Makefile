@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check bench chaos format clean
 
 demo: $(STAMP)            ## play a B2B site for 60 simulated days, kill a worker, prove that nothing was lost
 	@$(BIN)/leadstream demo $(ARGS)
@@ -22,6 +22,9 @@ check: $(STAMP)           ## formatting, lint, types, import rules, dependencies
 
 bench: $(STAMP)           ## print the numbers of docs/performance.md
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+chaos: $(STAMP)           ## real processes on Apache Kafka under faults: SECONDS=180 SEED=1
+	@$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),180) --seed $(or $(SEED),1) $(ARGS)
 
 format: $(STAMP)
 	@$(BIN)/ruff format .

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -37,8 +38,12 @@ def main() -> int:
         print(f"{name:<24} {value}")
     if options.json:
         print(json.dumps(report))
-    print(f"logs: {logs}")
-    return 1 if report["verdict"] == "LESS" else 0
+    failed = report["verdict"] == "LESS"
+    if failed or options.logs:
+        print(f"logs: {logs}")
+    else:
+        shutil.rmtree(logs)
+    return 1 if failed else 0
 
 
 async def _run(seconds: float, seed: int, names: list[str], logs: Path) -> dict[str, Any]:
@@ -65,6 +70,8 @@ async def _run(seconds: float, seed: int, names: list[str], logs: Path) -> dict[
         calm_at = time.monotonic()
         await load
         recovered, verdict = await _until_right(site, calm_at)
+        if not verdict.less and (complaint := await verify(site)):
+            verdict.less.append(complaint)
         say(f"verdict {verdict.word}, {recovered:.1f} s after the last fault")
         supervising.cancel()
         with suppress(asyncio.CancelledError):
@@ -94,6 +101,21 @@ async def _until_right(site: Site, calm_at: float) -> tuple[float, Verdict]:
             if not verdict.less or waited > CALM_SECONDS:
                 return waited, verdict
         await asyncio.sleep(2)
+
+
+async def verify(site: Site) -> str:
+    """What the product's own `leadstream verify` finds; empty if nothing."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "streams",
+        "verify",
+        "--json",
+        env=site.parts.environment(),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate()
+    return "" if process.returncode == 0 else f"verify ended with {process.returncode}: {out.decode()[-500:]}"
 
 
 if __name__ == "__main__":

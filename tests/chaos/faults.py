@@ -6,8 +6,10 @@ import signal
 from collections.abc import Awaitable, Callable
 
 from aiokafka import AIOKafkaProducer
+from redis.asyncio import Redis
 
 from schemas.codec import PREFIXES
+from tests.chaos.crashing_worker import POINTS
 from tests.chaos.outer_world import Mood
 from tests.chaos.site import Site
 
@@ -38,6 +40,14 @@ async def worker_paused(site: Site, random_: random.Random) -> None:
 
 async def worker_paused_beyond_its_session(site: Site, random_: random.Random) -> None:
     await _paused(site, _a_worker(site, random_), random_.uniform(33, 40))
+
+
+async def worker_crashes_at_a_point(site: Site, random_: random.Random) -> None:
+    """Of its checkpoint: a run of some length meets all of them."""
+    name = _a_worker(site, random_)
+    site.crash_points[name] = f"{random_.choice(POINTS)}:{random_.randint(1, 4)}"
+    site.say(f"  {name} at {site.crash_points[name]}")
+    site.send(name, signal.SIGKILL)
 
 
 async def worker_comes_and_goes(site: Site, random_: random.Random) -> None:
@@ -71,11 +81,25 @@ async def broker_restarted(site: Site, _: random.Random) -> None:
 
 
 async def broker_paused(site: Site, random_: random.Random) -> None:
-    site.kafka.pause()
-    try:
-        await asyncio.sleep(random_.uniform(2, 20))
-    finally:
-        site.kafka.resume()
+    await _broker_paused(site, random_.uniform(2, 20))
+
+
+async def broker_stutters(site: Site, random_: random.Random) -> None:
+    for _ in range(random_.randint(5, 15)):
+        await _broker_paused(site, 0.3)
+        await asyncio.sleep(0.1)
+
+
+async def store_paused(site: Site, random_: random.Random) -> None:
+    site.store.child.send(signal.SIGSTOP)
+    await asyncio.sleep(random_.uniform(2, 8))
+    site.store.child.send(signal.SIGCONT)
+
+
+async def store_emptied(site: Site, _: random.Random) -> None:
+    redis = Redis.from_url(site.store.url)
+    await redis.flushall()
+    await redis.aclose()
 
 
 async def webhook_behaves_badly(site: Site, random_: random.Random) -> None:
@@ -96,6 +120,14 @@ async def garbage_in_the_log(site: Site, random_: random.Random) -> None:
         await producer.stop()
 
 
+async def _broker_paused(site: Site, seconds: float) -> None:
+    site.kafka.pause()
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        site.kafka.resume()
+
+
 async def _paused(site: Site, name: str, seconds: float) -> None:
     site.send(name, signal.SIGSTOP)
     await asyncio.sleep(seconds)
@@ -106,7 +138,7 @@ FAULTS: dict[str, Fault] = {
     fault.__name__: fault
     for fault in (
         worker_killed, all_workers_killed, worker_restarted, worker_paused, worker_paused_beyond_its_session,
-        worker_comes_and_goes, collector_killed, collector_restarted, sink_killed, broker_killed, broker_restarted,
-        broker_paused, webhook_behaves_badly, garbage_in_the_log,
+        worker_crashes_at_a_point, worker_comes_and_goes, collector_killed, collector_restarted, sink_killed, broker_killed,
+        broker_restarted, broker_paused, broker_stutters, store_paused, store_emptied, webhook_behaves_badly, garbage_in_the_log,
     )
 }  # fmt: skip

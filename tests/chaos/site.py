@@ -51,6 +51,7 @@ class Site:
     restarts: dict[str, int] = field(default_factory=dict)
     wanted: set[str] = field(default_factory=set)  # parts that have to run
     stopped: set[str] = field(default_factory=set)  # by SIGSTOP
+    crash_points: dict[str, str] = field(default_factory=dict)  # of the next start of a worker
 
     @classmethod
     @asynccontextmanager
@@ -72,6 +73,7 @@ class Site:
             yield site
 
     def start(self, name: str) -> Child:
+        """Start a part, or start it again."""
         self.wanted.add(name)
         kind, _, which = name.partition("-")
         if kind == "collector":
@@ -83,9 +85,10 @@ class Site:
                 "LEADSTREAM_WEBHOOK_ALLOW_PRIVATE": "true",
             }
             return self.parts.start(name, "sink", which, port="LEADSTREAM_SINKS_STATUS_PORT", **webhook)
-        return self.parts.start(
-            name, "worker", port="LEADSTREAM_WORKER_STATUS_PORT", LEADSTREAM_WORKER_INSTANCE_ID=name
-        )
+        worker = {"port": "LEADSTREAM_WORKER_STATUS_PORT", "LEADSTREAM_WORKER_INSTANCE_ID": name}
+        if (point := self.crash_points.pop(name, None)) is not None:
+            return self.parts.start(name, module="tests.chaos.crashing_worker", CRASH_AT=point, **worker)
+        return self.parts.start(name, "worker", **worker)
 
     async def supervise(self) -> None:
         """Start again what has ended, as an orchestrator does."""

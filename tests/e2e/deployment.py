@@ -56,11 +56,11 @@ class Deployment:
             "REDIS_URL": self.redis_url,
         }
 
-    def start(self, name: str, *command: str, port: str, **more: str) -> Child:
+    def start(self, name: str, *command: str, port: str, module: str = "streams", **more: str) -> Child:
         """Start a part under `name`; `port` is the variable that takes its port."""
         self.ports.setdefault(name, free_port())
         environment = {**self.environment(), port: str(self.ports[name]), **more}
-        child = Child([sys.executable, "-m", "streams", *command], self.logs / f"{name}.log", environment)
+        child = Child([sys.executable, "-m", module, *command], self.logs / f"{name}.log", environment)
         self.children[name] = child
         return child
 

@@ -1,0 +1,37 @@
+"""`leadstream worker` that ends itself, as by SIGKILL, before or after an effect of a checkpoint: CRASH_AT=before:commit:2."""
+
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from streams.cli import main
+from streams.engine.effects import KafkaEffects
+
+EFFECTS = ("confirm", "is_member", "write_changelog", "commit")
+POINTS = tuple(f"{when}:{effect}" for when in ("before", "after") for effect in EFFECTS)
+
+
+def crash_at(point: str) -> None:
+    """Arm it: `point` is one of POINTS and the number of the call."""
+    when, effect, number = point.split(":")
+    original: Callable[..., Awaitable[Any]] = getattr(KafkaEffects, effect)
+    calls = 0
+
+    async def armed(self: KafkaEffects, *arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if when == "before" and calls == int(number):
+            os._exit(137)
+        result = await original(self, *arguments)
+        if when == "after" and calls >= int(number):
+            os._exit(137)
+        return result
+
+    setattr(KafkaEffects, effect, armed)
+
+
+if __name__ == "__main__":
+    crash_at(os.environ.pop("CRASH_AT"))
+    sys.argv = ["leadstream", "worker"]
+    main()
