@@ -221,6 +221,12 @@ def test_every_target_of_make_that_is_named_exists() -> None:
     assert named <= targets
 
 
+def test_the_readme_says_how_the_shell_finds_the_command_after_make() -> None:
+    begin = text_of("README.md").partition("$ leadstream ")[0]
+    assert "`. .venv/bin/activate`" in begin
+    assert "\nVENV := .venv\n" in text_of("Makefile")
+
+
 # --- settings ---
 
 

@@ -22,6 +22,7 @@ from streams.demo.report import DemoReport
 from streams.demo.run import Demo, DemoOptions
 from streams.demo.view import View
 from streams.embedded.process import StartError
+from streams.program import program
 from streams.supervise import PartEndedError
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -80,7 +81,7 @@ def _run(run: Demo, view: View, *, as_json: bool) -> DemoReport:
         raise click.Abort from error
     except (StartError, PartEndedError, OSError, KafkaError) as error:
         raise CommandError(
-            str(error) or type(error).__name__, "Start again: leadstream demo", code=UNREACHABLE
+            str(error) or type(error).__name__, f"Start again: {program()} demo", code=UNREACHABLE
         ) from error
 
 

@@ -10,6 +10,7 @@ from processors.models import load_shipped
 from streams.cli.exits import REFUSED, WRONG_INPUT, CommandError
 from streams.config import Collector
 from streams.embedded.process import LOOPBACK
+from streams.program import program
 from streams.snippets import ANY_KEY, script_tag
 
 _ENVIRONMENT = """\
@@ -69,5 +70,5 @@ def _tell(directory: Path, files: dict[str, str]) -> None:
         f"wrote model.yaml ({rules} rules), leadstream.toml, .env.example" + (f" into {directory}" if there else "")
     )
     click.echo(f"Paste before </head>:  {script_tag(url, ANY_KEY)}")
-    click.echo(f"Next: {there}leadstream up          then open {url}/")
-    click.echo("Then: edit model.yaml, and: leadstream model check model.yaml")
+    click.echo(f"Next: {there}{program(directory)} up          then open {url}/")
+    click.echo(f"Then: edit model.yaml, and: {program(directory)} model check model.yaml")

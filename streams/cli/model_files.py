@@ -5,6 +5,7 @@ from pathlib import Path
 from processors.model import Checked, ModelErrors, check_model
 from processors.models import load_shipped
 from streams.cli.exits import WRONG_INPUT, CommandError
+from streams.program import program
 
 
 def read_model_file(file: str) -> str:
@@ -16,7 +17,9 @@ def read_model_file(file: str) -> str:
     try:
         return Path(file).read_text("utf-8")
     except OSError as error:
-        raise CommandError(f"{file}: {error.strerror}", "Write one with: leadstream init", code=WRONG_INPUT) from error
+        raise CommandError(
+            f"{file}: {error.strerror}", f"Write one with: {program()} init", code=WRONG_INPUT
+        ) from error
     except UnicodeDecodeError as error:
         raise CommandError(f"{file}: not UTF-8 at byte {error.start}", code=WRONG_INPUT) from error
 

@@ -4,6 +4,7 @@ import socket
 
 from streams.cli.exits import REFUSED, CommandError
 from streams.embedded.process import LOOPBACK, free_port
+from streams.program import program
 
 
 def require_free(port: int, command: str) -> None:
@@ -19,6 +20,6 @@ def require_free(port: int, command: str) -> None:
         except OSError as error:
             raise CommandError(
                 f"port {port} cannot be used: {error.strerror}",
-                f"Take another: leadstream {command} --port {free_port()}",
+                f"Take another: {program()} {command} --port {free_port()}",
                 code=REFUSED,
             ) from error

@@ -26,6 +26,7 @@ from streams.dev_page import REQUESTS_PATH
 from streams.embedded.process import StartError
 from streams.metrics import PrometheusMetrics
 from streams.parts import make_sink, run_named_sink
+from streams.program import program
 from streams.snippets import demo_request_line, page_view_line, script_tag, write_key
 from streams.stack import Stack
 from streams.supervise import PartEndedError, supervise
@@ -79,7 +80,7 @@ def _model(file: str | None, settings: Settings) -> tuple[str, str, Checked]:
     if file is not None or named != Settings().model or Path(named).is_file():
         text, name = read_model_file(named), named
     else:
-        text, name = load_shipped(_SHIPPED), f"the package ({_SHIPPED}.yaml); your own: leadstream init"
+        text, name = load_shipped(_SHIPPED), f"the package ({_SHIPPED}.yaml); your own: {program()} init"
     return text, name, check_model_text(text, named)
 
 
@@ -117,7 +118,7 @@ async def _until_stopped(settings: Settings, text: str, model: ScoringModel, log
         raise CommandError(str(error), code=WRONG_INPUT) from error
     except PartEndedError as error:
         raise CommandError(
-            str(error), "what was in memory is gone; start again: leadstream up", code=FINDING
+            str(error), f"what was in memory is gone; start again: {program()} up", code=FINDING
         ) from error
 
 
@@ -173,7 +174,7 @@ def _tell_ready(stack: Stack, model: ScoringModel, console: Console) -> None:
         ("Paste before </head>", script_tag(stack.url, key)),
         ("Or send an event", page_view_line(stack.url, key, model)),
         ("And for an alert", demo_request_line(stack.url, key)),
-        ("In another terminal", f"{stack.variables}; then: leadstream lead list"),
+        ("In another terminal", f"{stack.variables}; then: {program()} lead list"),
         ("", ""),
     ]
     for title, said in lines:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from schemas.records import StageTransition
 from streams.demo.report import DemoReport, TakeOver
-from streams.demo.summary import NEXT_COMMANDS, results
+from streams.demo.summary import next_commands, results
 from streams.demo.view import STAGES, Moment, caught_up_line, happened, header, in_words, killed_line, taken_over_line
 
 _BAR_CELLS = 40
@@ -88,8 +88,8 @@ class LiveView:
                 Text.assemble((f"  {mark} ", style), (result.text, "bold red" if result.holds is False else ""))
             )
         self._print(Text("Next:"))
-        for command, what in NEXT_COMMANDS:
-            self._print(Text.assemble("  ", (f"{command:<28}", "cyan"), f" {what}"))
+        for command, what in next_commands():
+            self._print(Text.assemble("  ", (command, "cyan"), f"  {what}"))
 
     def _print(self, line: RenderableType) -> None:
         self._console.print(line, soft_wrap=False)

@@ -6,7 +6,7 @@ from typing import TextIO
 
 from schemas.records import StageTransition
 from streams.demo.report import DemoReport, TakeOver
-from streams.demo.summary import NEXT_COMMANDS, results
+from streams.demo.summary import next_commands, results
 from streams.demo.view import STAGES, Moment, caught_up_line, happened, header, in_words, killed_line, taken_over_line
 
 DAYS_PER_LINE = 5
@@ -59,8 +59,8 @@ class PlainView:
             mark = {True: "ok  ", False: "FAIL", None: "    "}[result.holds]
             self._say(f"  {mark} {result.text}")
         self._say("Next:")
-        for command, what in NEXT_COMMANDS:
-            self._say(f"  {command:<28} {what}")
+        for command, what in next_commands():
+            self._say(f"  {command}  {what}")
 
     def _say(self, line: str) -> None:
         print(line, file=self._out, flush=True)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from streams.demo.report import DemoReport
 from streams.demo.view import in_words
+from streams.program import program
 
 _LEFT_OUT = {"bot": "by bots", "duplicate": "repeats", "late": "too late"}
 
@@ -16,11 +17,19 @@ class Result(NamedTuple):
     text: str
 
 
-NEXT_COMMANDS = (
-    ("leadstream up", "the same parts, for pointing your own site at"),
-    ("leadstream init", "writes a model and settings to begin with"),
-    ("leadstream score access.log", "scores the log of a web server; needs nothing running"),
-)
+_NEXT = {
+    "up": "the same parts, for pointing your own site at",
+    "init": "writes a model and settings to begin with",
+    "score access.log": "scores the log of a web server; needs nothing running",
+}
+
+
+def next_commands() -> Iterator[tuple[str, str]]:
+    """(command, what it does), the commands equally wide."""
+    called = program()
+    width = len(f"{called} {max(_NEXT, key=len)}")
+    for command, what in _NEXT.items():
+        yield f"{f'{called} {command}':<{width}}", what
 
 
 def results(report: DemoReport) -> Iterator[Result]:

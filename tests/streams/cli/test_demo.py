@@ -9,6 +9,7 @@ from streams.cli import cli
 from streams.demo.report import DemoReport
 from streams.demo.run import Demo
 from streams.embedded.process import StartError
+from streams.program import program
 from tests.streams.demo.runs import good_report
 
 
@@ -49,6 +50,6 @@ def test_a_part_that_does_not_start_is_told_with_its_last_line(monkeypatch: pyte
     ended = CliRunner().invoke(cli, ["demo", "--port", "0"], standalone_mode=False)
     assert str(ended.exception).splitlines() == [
         "worker-1 ended at its start with exit code 3: cannot reach a broker",
-        "  Start again: leadstream demo",
+        f"  Start again: {program()} demo",
     ]
     assert getattr(ended.exception, "code", None) == 3
