@@ -12,6 +12,8 @@ _ALIASES = {
     "file_download": "download",  # GA4
     "form_submit": "form_submitted",  # GA4
 }
+# What the tracker, Segment's calls, access logs and the aliases above are called; every other name is a site's own.
+BUILT_IN_NAMES = frozenset({*_ALIASES.values(), "page_left", "identify", "group", "alias"})
 MAX_NAME_CHARACTERS = 200
 _SEPARATORS = re.compile(r"[^\w*]+|_+")
 

@@ -13,5 +13,10 @@ def did_you_mean(word: str, known: Iterable[str], *, prefix: str = "") -> str:
 
     `prefix` begins all words and is no reason to call two of them near.
     """
-    near = get_close_matches(word.removeprefix(prefix), [each.removeprefix(prefix) for each in known], n=1)
-    return f' Did you mean "{prefix}{near[0]}"?' if near else ""
+    near = nearest(word.removeprefix(prefix), [each.removeprefix(prefix) for each in known])
+    return f' Did you mean "{prefix}{near}"?' if near else ""
+
+
+def nearest(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """The known word that was probably meant; None where none is so alike."""
+    return next(iter(get_close_matches(word, list(known), n=1, cutoff=likeness)), None)

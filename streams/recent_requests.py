@@ -106,7 +106,8 @@ def _scored(event: TrackedEvent, model: ScoringModel) -> tuple[list[Points], str
     points = [
         Points(name=part["name"], points=part["points"]) for part in explained["receipt"] if part["kind"] == "rule"
     ]
-    return points, told.removeprefix("; ") if points else f"fits no rule of the model{told}"
+    fits_none = "; ".join(each for each in ("fits no rule of the model", _cut(explained["hint"])) if each)
+    return points, told.removeprefix("; ") if points else f"{fits_none}{told}"
 
 
 def _foreign(url: str, model: ScoringModel) -> str:

@@ -15,6 +15,7 @@ from processors.active_model import ActiveModel
 from processors.moves import transition_id
 from schemas.codec import UndecodableError, decode
 from schemas.records import DeadLetter, LeadSnapshot, ModelActivated, StageTransition
+from streams.explain import unknown_event
 from streams.log_reader import follow, last_record
 from streams.model_records import repeated_model
 from streams.priced_leads import PricedLead, active_of, priced
@@ -58,6 +59,7 @@ class Scored:
         seconds: from the request until the score could be seen on the topic.
         before: the lead as it stood, priced for the same instant; None: it was not known.
         points: what changed, by rule or cap id.
+        hint: why it fitted no rule, where its name says so; else empty.
         transition: the stage move it caused, if it did.
     """
 
@@ -69,6 +71,7 @@ class Scored:
     before: PricedLead | None
     after: PricedLead
     points: Mapping[str, float]
+    hint: str
     transition: StageTransition | None
 
 
@@ -230,15 +233,17 @@ async def _result(bootstrap_servers: str, topics: Topics, watch: _Watch, seconds
     earlier = await _snapshot_before(bootstrap_servers, TopicPartition(topics.scores, record.partition), record)
     after = priced(snapshot, active, snapshot["at"])
     before = None if earlier is None else priced(earlier, active, snapshot["at"])
+    event, points = decode(record.value)[1], _gained(before, after)
     return Scored(
-        event_id=decode(record.value)[1]["event_id"],
+        event_id=event["event_id"],
         key=snapshot["lead_key"],
         partition=record.partition,
         offset=record.offset,
         seconds=seconds,
         before=before,
         after=after,
-        points=_gained(before, after),
+        points=points,
+        hint="" if points else unknown_event(active.model, event["type"]),
         transition=watch.transition,
     )
 

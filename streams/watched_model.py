@@ -38,11 +38,11 @@ class WatchedModel:
         return None if self._active is None else self._active.model
 
     def explain(self, event: TrackedEvent) -> Explained | None:
-        """The outcome and the receipt of one act by itself; None while no model is known."""
+        """The outcome, the receipt and a hint of one act by itself; None while no model is known."""
         if self._active is None:
             return None
         found = explain_event(self._active.model, event)
-        return Explained(found["outcome"], found["receipt"])
+        return Explained(found["outcome"], found["receipt"], found["hint"])
 
     async def leads_now(self, keys: Sequence[str]) -> dict[str, LeadNow]:
         """Those of the keys that were scored already."""

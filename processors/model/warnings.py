@@ -1,21 +1,48 @@
 """What is allowed but hardly meant. Needs no log; works on the filled tree of a file without errors."""
 
+from collections.abc import Iterator
+from difflib import get_close_matches
 from math import inf
 from typing import Any
 
 from processors.model.patterns import any_pattern, normal
-from processors.model.problems import Findings
+from processors.model.problems import Findings, Path
 from processors.model.scalars import is_decimal, number_text, split_test
 from processors.model.stage_checks import required
 from processors.model.values import number_tests
+from schemas.event_names import BUILT_IN_NAMES
 
 Tree = dict[str, Any]
 
+_MISTYPED = 0.85  # likeness from which on a name is hardly another one: pageview is, stream_watched is not
+
 
 def find_warnings(tree: Tree, findings: Findings) -> None:
+    _mistyped_events(tree, findings)
     _hidden_cases(tree, findings)
     _endless_points(tree, findings)
     _out_of_reach(tree, findings)
+
+
+def _mistyped_events(tree: Tree, findings: Findings) -> None:
+    for index, rule in enumerate(tree["rules"]):
+        for path, name in _event_names(rule["when"], ("rules", index, "when")):
+            near = get_close_matches(name, BUILT_IN_NAMES, n=1, cutoff=_MISTYPED)
+            if near and name not in BUILT_IN_NAMES:
+                findings.warn(path, f'only acts that are sent as "{name}" fit. Did you mean "{near[0]}"?')
+
+
+def _event_names(condition: Tree, path: Path) -> Iterator[tuple[Path, str]]:
+    """The names that a condition tests for exactly, each with its place."""
+    for index, name in enumerate(condition.get("event", ())):
+        if "*" not in name:
+            several = len(condition["event"]) > 1
+            yield (*path, "event", index) if several else (*path, "event"), name
+    if "not" in condition:
+        yield from _event_names(condition["not"], (*path, "not"))
+    for joiner in ("any", "all"):
+        for index, inner in enumerate(condition.get(joiner, ())):
+            yield from _event_names(inner, (*path, joiner, index))
 
 
 def _endless_points(tree: Tree, findings: Findings) -> None:

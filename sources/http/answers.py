@@ -12,10 +12,13 @@ from sources.outcomes import Accepted, Outcome, Rejected
 
 
 class Explained(NamedTuple):
-    """`outcome`: folded, foreign_host, bot or late. `rules`: what of the model counts for it, as JSON objects."""
+    """`outcome`: folded, foreign_host, bot or late. `rules`: what of the model counts for it, as JSON objects. `hint`:
+    why none does, where that is known.
+    """
 
     outcome: str
     rules: Sequence[Mapping[str, Any]]
+    hint: str = ""
 
 
 # What an event scores by itself. Handed in by `streams`, which knows the model.
@@ -61,6 +64,8 @@ def _accepted(index: int, outcome: Accepted, explain: Explain | None, *, explain
     if found is not None:
         item["outcome"] = found.outcome
         item["rules"] = [dict(rule) for rule in found.rules]
+        if found.hint:
+            item["hint"] = found.hint
     return item
 
 

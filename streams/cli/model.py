@@ -14,6 +14,7 @@ from sources.played import Problem
 from streams.cli.exits import WRONG_INPUT, CommandError
 from streams.cli.model_activation import activate, active
 from streams.cli.model_check import check, checked_file, test
+from streams.cli.printing import escaped
 from streams.cli.words import Group
 from streams.clock import SystemClock
 from streams.explain import explain_event
@@ -53,9 +54,8 @@ def explain(file: str, event: Path, as_json: bool) -> None:
     for line in found["receipt"]:
         click.echo(f"  {line['points']:+8.1f}  {line['name']}  {line['units']:.2f} x {line['per_unit']:g}")
     if not found["rules"]:
-        click.echo(
-            "  it fits no rule" + (": its host is not one of site.hosts" if found["outcome"] == "foreign_host" else "")
-        )
+        why = "its host is not one of site.hosts" if found["outcome"] == "foreign_host" else escaped(found["hint"])
+        click.echo("  it fits no rule" + (f": {why}" if why else ""))
 
 
 def _one_event(path: Path) -> TrackedEvent:

@@ -133,7 +133,8 @@ def _destination(settings: Settings) -> Destination:
 
 
 def _line(scored: Scored) -> str:
-    points = ", ".join(f"{escaped(name)} {gained:+.1f}" for name, gained in scored.points.items()) or "no rule fitted"
+    points = ", ".join(f"{escaped(name)} {gained:+.1f}" for name, gained in scored.points.items())
+    points = points or "no rule fitted" + (f" ({escaped(scored.hint)})" if scored.hint else "")
     before = 0.0 if scored.before is None else scored.before.price.score
     told = scored.transition
     stage = stage_name(scored.after.snapshot["stage"])
@@ -156,6 +157,7 @@ def _as_data(scored: Scored) -> dict[str, Any]:
         "offset": scored.offset,
         "milliseconds": round(scored.seconds * 1000, 1),
         "points": dict(scored.points),
+        "hint": scored.hint,
         "score_before": None if scored.before is None else scored.before.price.score,
         "score": scored.after.price.score,
         "stage": scored.after.snapshot["stage"],

@@ -98,7 +98,10 @@ async def test_an_event_shows_with_what_it_scored_and_its_lead_as_it_is_now() ->
         state = await page.state()
         assert (state["total"], state["model"]["rules"], state["model"]["hosts"]) == (2, 7, [])
         nothing, scored = state["requests"]
-        assert (nothing["event"], nothing["why"]) == ("imprint", "fits no rule of the model")
+        assert (nothing["event"], nothing["why"]) == (
+            "imprint",
+            'fits no rule of the model; no rule names the event "imprint"',
+        )
         assert scored["points"] == [{"name": "Viewed pricing", "points": 15.0}]
         assert state["leads"]["1b1"] == {"who": "ada@bigbank.example", "score": 75.0, "stage": "mql", "grade": "C2"}
 

@@ -46,6 +46,10 @@ def test_a_request_that_scores_names_its_rules() -> None:
             "localhost is not one of the model's site.hosts (www.acme.example, docs.acme.example, mp.weixin.qq.com): add",
         ),
         ({"url": "https://www.acme.example/imprint"}, "fits no rule of the model"),
+        (
+            {"type": "pageview"},
+            'fits no rule of the model; no rule names the event "pageview"; the nearest name is "page_view"',
+        ),
         ({"occurred_at": NOW - 8 * 86_400_000}, "older than 7 days"),
         ({"type": "identify", "traits": {"email": "a@b.example", "title": "CTO"}}, "learned of the lead: email, title"),
     ],

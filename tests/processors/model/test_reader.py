@@ -253,6 +253,12 @@ WARNINGS = [
     ("rules: [{id: a, points: 5, when: {event: x}, half_life: never}]", "rules[0].half_life"),
     ("rules: [{id: a, points: 5, cap: 50, when: {event: x}}]", "mql.enter"),
     ("rules: [{id: a, points: 50, when: {event: x}}]\nscore: {cap: 55}", "mql.enter"),
+    ("rules: [{id: a, points: 5, when: {event: pageview}}]", "rules[0].when.event"),
+    ("rules: [{id: a, points: 5, when: {event: [x, Form Submited]}}]", "rules[0].when.event[1]"),
+    (
+        "rules: [{id: a, points: 5, when: {any: [{utm.id: 1}, {not: {event: downloads}}]}}]",
+        "rules[0].when.any[1].not.event",
+    ),
 ]
 
 
@@ -267,6 +273,7 @@ QUIET = [
     "fit: [{id: a, trait: t, cases: [{is: director, points: 1}, {is: '*director*', points: 2}]}]",
     "rules: [{id: a, points: 5, cap: 60, when: {event: x}}]",
     "rules: [{id: a, points: 5, when: {event: x}}]",
+    "rules: [{id: a, points: 5, when: {event: [page_view, Form Submitted, pageview*, stream_started, page_visit]}}]",
 ]
 
 
@@ -274,6 +281,11 @@ QUIET = [
 def test_no_warning_without_reason(text: str) -> None:
     rule = "" if "rules" in text else "\nrules: [{id: a, points: 5, when: {event: x}}]"
     assert check_model(HEAD + text + rule).warnings == []
+
+
+def test_the_warning_of_a_mistyped_event_names_the_one_that_was_meant() -> None:
+    [warning] = check_model(HEAD + "rules: [{id: a, points: 5, when: {event: Page Veiw}}]").warnings
+    assert warning.message == 'only acts that are sent as "page_veiw" fit. Did you mean "page_view"?'
 
 
 @pytest.mark.parametrize("name", SHIPPED_MODELS)

@@ -190,14 +190,19 @@ async def test_own_events_without_one_good_event_get_400() -> None:
 
 async def test_explain_names_the_rules_that_fitted() -> None:
     def explain(event: Any) -> Explained:
-        return Explained("folded", [{"rule": "pricing-page", "points": 15.0}] if event["type"] == "page_view" else [])
+        if event["type"] == "page_view":
+            return Explained("folded", [{"rule": "pricing-page", "points": 15.0}])
+        return Explained("folded", [], "no rule names it")
 
     async with running_collector(explain=explain) as running:
         _, body, _ = await post(running, "/v1/events?explain=1", OWN)
         assert body["items"][0]["outcome"] == "folded"
         assert body["items"][0]["rules"] == [{"rule": "pricing-page", "points": 15.0}]
+        assert "hint" not in body["items"][0]
         _, body, _ = await post(running, "/v1/events", OWN)
         assert "rules" not in body["items"][0]
+        _, body, _ = await post(running, "/v1/events?explain=1", OWN | {"type": "pageview"})
+        assert body["items"][0]["hint"] == "no rule names it"
     async with running_collector() as running:
         _, body, _ = await post(running, "/v1/events?explain=1", OWN)
         assert "no model is known" in body["explain"]

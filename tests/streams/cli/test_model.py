@@ -78,5 +78,23 @@ def test_explain_says_why_an_act_scores_nothing(file: Path, tmp_path: Path) -> N
     assert "its host is not one of site.hosts" in run("explain", str(file), str(tmp_path / "event.json")).output
 
 
+def test_explain_names_the_event_that_was_probably_meant(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "event.json").write_text('{"type": "pageview", "anonymous_id": "me"}')
+    output = run("explain", str(file), str(tmp_path / "event.json")).output
+    assert 'it fits no rule: no rule names the event "pageview"; the nearest name is "page_view"' in output
+
+
+def test_a_mistyped_event_of_a_rule_is_warned_about_by_check_and_test(file: Path) -> None:
+    file.write_text(
+        file.read_text().replace('event: page_view, url: "*/careers*"', 'event: pageview, url: "*/careers*"')
+    )
+    for command in ("check", "test"):
+        result = run(command, str(file))
+        assert result.exit_code == 0
+        assert (
+            'rules[4].when.event: only acts that are sent as "pageview" fit. Did you mean "page_view"?' in result.stderr
+        )
+
+
 def test_the_schema_is_json(file: Path) -> None:
     assert json.loads(run("schema").output)["title"] == "leadstream scoring model"

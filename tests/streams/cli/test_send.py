@@ -67,6 +67,7 @@ async def test_an_event_is_followed_to_what_it_scored(fresh: Site) -> None:
         first = await send(fresh, port, "--url", PRICING, "--anonymous-id", "new", "--email", "wei@firm.example")
         again = await send(fresh, port, "--event", "event_attended", "--anonymous-id", "new", "--json")
         known = await send(fresh, port, "--event", "page_left", "--anonymous-id", "ada")
+        mistyped = await send(fresh, port, "--event", "pageview", "--anonymous-id", "ada")
     assert first.code == 0
     assert "of new, scored in " in first.out
     assert "pricing-page +15.0; score 0.0 -> 15.0; stage visitor -> lead; no alert" in first.out
@@ -75,6 +76,8 @@ async def test_an_event_is_followed_to_what_it_scored(fresh: Site) -> None:
     assert again.data["score_before"] == pytest.approx(15, abs=0.1)
     assert again.data["score"] == pytest.approx(65, abs=0.1)
     assert (again.data["stage"], again.data["transition"]) == ("lead", None)
+    told = 'no rule fitted (no rule names the event "pageview"; the nearest name is "page_view"); score 75.0'
+    assert told in mistyped.out
     assert "no rule fitted; score 75.0 -> 75.0; stage MQL; no alert" in known.out
 
 
