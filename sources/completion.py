@@ -78,9 +78,8 @@ def _place_in_time(event: TrackedEvent, arrival: Arrival, said_at: object) -> No
     if received_at is None:  # a played file: its own time is all there is
         received_at = parse_time_ms(said_at)
         if received_at is None:
-            raise ItemError(
-                "bad_event", f"in a file an event needs a time in occurred_at or timestamp; {said_at!r:.80} is none"
-            )
+            found = "it has none" if said_at is None else f"{said_at!r:.80} is none"
+            raise ItemError("bad_event", f"in a file an event needs a time in occurred_at or timestamp; {found}")
         arrival = replace(arrival, sent_at=None)
     at, late, clamped = occurred_at(said_at, arrival.sent_at, received_at)
     event["occurred_at"], event["received_at"] = at, received_at

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from schemas.event_names import BUILT_IN_NAMES
 from schemas.keys import lead_key
 from schemas.records import Feedback
 from sources.access_log import read_access_log
@@ -14,12 +15,13 @@ from sources.outcomes import Arrival, ItemError
 from sources.own_events import read_own_event
 from sources.people import email_domain
 from sources.played import PlayedLine, PlayedRecord, Problem, played, read_lines
-from sources.segment import read_call
+from sources.segment import CALLS, read_call
 from sources.times import parse_time_ms
 from sources.values import check_item, first_text, item_bytes
 
 # Names that only our own events have; Segment writes `messageId`, `anonymousId`, `receivedAt`.
 _OWN_NAMES = frozenset({"event_id", "occurred_at", "received_at", "anonymous_id", "user_id"})
+_OWN_TYPES = BUILT_IN_NAMES - {*CALLS}
 
 
 def read_event_file(path: Path, completion: Completion) -> Iterator[PlayedLine]:
@@ -64,11 +66,17 @@ def _read_line(line: bytes, number: int, completion: Completion) -> Iterator[Pla
 def _read_item(item: Any, number: int, completion: Completion) -> PlayedRecord | Problem:
     if isinstance(item, dict) and "feedback" in item and "type" not in item:
         return _read_feedback(check_item(item, item_bytes(item)), number, completion)
-    if isinstance(item, dict) and _OWN_NAMES & item.keys():
+    if isinstance(item, dict) and is_own_event(item):
         arrival = Arrival(received_at=parse_time_ms(item.get("received_at")) or None)
         return played(read_own_event(item, arrival, completion))
     received_at = parse_time_ms(item.get("receivedAt")) if isinstance(item, dict) else None
     return played(read_call(item, Arrival(received_at=received_at), completion))
+
+
+def is_own_event(item: dict[str, Any]) -> bool:
+    """By a name that only our own events have, or by a `type` that is no call of Segment's: `page_view`."""
+    kind = item.get("type")
+    return bool(_OWN_NAMES & item.keys()) or (isinstance(kind, str) and ("_" in kind or kind in _OWN_TYPES))
 
 
 def _read_feedback(item: dict[str, Any], number: int, completion: Completion) -> PlayedRecord | Problem:

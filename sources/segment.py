@@ -37,6 +37,8 @@ def read_call(call: object, arrival: Arrival, completion: Completion, *, default
 
 
 def _accepted(call: dict[str, Any], arrival: Arrival, completion: Completion, kind: str | None) -> Accepted:
+    if kind is None:
+        raise ItemError("bad_event", f"type is missing: one of {', '.join(CALLS)}")
     if kind not in CALLS:
         raise ItemError("bad_event", f"type: {kind!r:.40} is none of {', '.join(CALLS)}")
     context, said = as_mapping(call.get("context")), as_mapping(call.get("properties"))

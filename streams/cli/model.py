@@ -2,14 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import click
 
 from processors.model.editor_schema import json_schema
 from schemas.records import TrackedEvent
 from sources.completion import Completion
-from sources.event_file import read_json_lines
+from sources.event_file import is_own_event, read_json_lines
 from sources.played import Problem
 from streams.cli.exits import WRONG_INPUT, CommandError
 from streams.cli.model_activation import activate, active
@@ -20,6 +20,7 @@ from streams.clock import SystemClock
 from streams.explain import explain_event
 
 _TIMES = frozenset({"occurred_at", "received_at", "timestamp", "receivedAt"})
+_IDS = ("anonymous_id", "user_id", "anonymousId", "userId")
 
 
 @click.group(cls=Group)
@@ -42,6 +43,7 @@ model.add_command(test)
 @click.option("--json", "as_json", is_flag=True)
 def explain(file: str, event: Path, as_json: bool) -> None:
     """What would this one act score, for a new visitor? EVENT is a file with a Segment call or an event of ours.
+    It needs no id and no time.
 
     \b
     leadstream model explain model.yaml event.json
@@ -62,10 +64,7 @@ def _one_event(path: Path) -> TrackedEvent:
     """The event in a JSON file, however it is laid out."""
     try:
         event = json.loads(path.read_bytes())
-        if isinstance(event, dict) and not _TIMES & event.keys():  # an act without a time happens now
-            own = bool({"event_id", "anonymous_id", "user_id"} & event.keys())
-            event["occurred_at" if own else "timestamp"] = SystemClock().now_ms()
-        line = json.dumps(event).encode()
+        line = json.dumps(_complete(event) if isinstance(event, dict) else event).encode()
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror or error}", code=WRONG_INPUT) from error
     except (ValueError, RecursionError) as error:
@@ -76,6 +75,16 @@ def _one_event(path: Path) -> TrackedEvent:
         if read.kind == "TrackedEvent":
             return cast("TrackedEvent", read.record)
     raise CommandError(f"{path}: no event in it", code=WRONG_INPUT)
+
+
+def _complete(event: dict[str, Any]) -> dict[str, Any]:
+    """An act without a time happens now; without an id it is a new visitor's."""
+    own = is_own_event(event)
+    if not _TIMES & event.keys():
+        event["occurred_at" if own else "timestamp"] = SystemClock().now_ms()
+    if not any(event.get(name) for name in _IDS):
+        event["anonymous_id" if own else "anonymousId"] = "new-visitor"
+    return event
 
 
 @model.command

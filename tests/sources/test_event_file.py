@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sources.completion import Completion
-from sources.event_file import read_event_file, read_json_lines
+from sources.event_file import is_own_event, read_event_file, read_json_lines
 from sources.played import MAX_LINE_BYTES, PlayedRecord, Problem, read_lines
 from tests.sources.test_access_log import line
 from tests.sources.test_values import JSON
@@ -60,6 +60,23 @@ def test_an_own_event_is_played_at_its_received_at_else_its_occurred_at() -> Non
     assert one(event).key == b"3u"
 
 
+@pytest.mark.parametrize(
+    ("event", "own"),
+    [
+        ({"type": "page_view"}, True),
+        ({"type": "download"}, True),
+        ({"type": "webinar_attended"}, True),
+        ({"type": "page", "user_id": "u"}, True),
+        ({"type": "page"}, False),
+        ({"type": "group", "userId": "u"}, False),
+        ({"typ": "page_view"}, False),
+        ({"type": 3}, False),
+    ],
+)
+def test_an_own_event_is_told_by_a_name_of_ours_or_a_type_that_is_no_segment_call(event: Any, own: bool) -> None:
+    assert is_own_event(event) is own
+
+
 def test_a_feedback_line() -> None:
     record = one({"feedback": "accepted", "user_id": "u", "received_at": AT, "object": "deal-1", "version": 3})
     assert (record.kind, record.key, record.timestamp_ms) == ("Feedback", b"3u", AT)
@@ -87,7 +104,10 @@ def test_feedback_needs_little() -> None:
         (b"\xff\xfe", "bad_json", ""),
         (b"[" * 100_000, "too_deep", "too deep"),
         ([1], "bad_event", "expected a JSON object"),
-        ({"type": "page", "anonymousId": "a"}, "bad_event", "needs a time in occurred_at or timestamp; None is none"),
+        ({"type": "page", "anonymousId": "a"}, "bad_event", "needs a time in occurred_at or timestamp; it has none"),
+        ({"typ": "page_view"}, "bad_event", "type is missing: one of identify, track"),
+        ({"type": "page_view"}, "bad_event", "needs a time in occurred_at or timestamp; it has none"),
+        ({"type": "wat", "anonymousId": "a"}, "bad_event", "type: 'wat' is none of identify, track"),
         ({"type": "page", "anonymousId": "a", "timestamp": "soon"}, "bad_event", "'soon'"),
         ({"type": "x", "event_id": "e", "occurred_at": AT}, "no_lead_key", ""),
         ({"feedback": "won", "user_id": "u"}, "bad_event", "a time in `received_at`"),

@@ -220,7 +220,7 @@ def test_ids_that_name_nobody_are_no_key(value: object) -> None:
 @pytest.mark.parametrize(
     ("call", "detail"),
     [
-        ({"anonymousId": "a"}, "type: None is none of identify, track"),
+        ({"anonymousId": "a"}, "type is missing: one of identify, track"),
         ({"anonymousId": "a", "type": "wat"}, "type: 'wat'"),
         ({"anonymousId": "a", "type": "track"}, "event: a track call must name"),
         ({"anonymousId": "a", "type": "track", "event": "???"}, "event: a track call must name"),

@@ -65,10 +65,15 @@ def test_explain_says_what_one_act_scores(file: Path, tmp_path: Path) -> None:
     "event",
     [
         '{"type": "page_view", "anonymous_id": "me", "url": "https://www.acme.example/pricing"}',
+        '{"type": "page_view", "url": "https://www.acme.example/pricing"}',
+        '{"type": "page_view", "user_id": null, "url": "https://www.acme.example/pricing"}',
+        '{"type": "page", "properties": {"url": "https://www.acme.example/pricing"}}',
         '{"type": "page", "anonymousId": "me", "properties": {"url": "https://www.acme.example/pricing"}}',
     ],
 )
-def test_an_act_without_a_time_happens_now(file: Path, tmp_path: Path, event: str) -> None:
+def test_an_act_without_a_time_happens_now_and_one_without_an_id_is_a_new_visitors(
+    file: Path, tmp_path: Path, event: str
+) -> None:
     (tmp_path / "event.json").write_text(event)
     assert json.loads(run("explain", str(file), str(tmp_path / "event.json"), "--json").output)["score"] == 15.0
 
