@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from processors.model.change_text import differences
 from processors.model.reader import model_tree
-from processors.model.scalars import duration_text, number_text
 
 Tree = dict[str, Any]
-Effect = Literal["at once", "past: replay"]
-"""`at once`: a row keeps units, and what prices them is asked on reading. `past: replay`: it decides which units an act
-makes, so it holds from now on, and for what is past the log would have to be folded again.
+Effect = Literal["at once", "from now on"]
+"""`at once`: a row keeps units, and what prices them is asked on reading. `from now on`: it decides which units an act
+makes, so for what is past the log would have to be folded again.
 """
 
 _NAMES = {"id", "name", "was", "enabled"}
@@ -20,20 +20,22 @@ _OTHER_PARTS = {"timezone", "site", "touchpoints", "tags"}
 
 @dataclass(frozen=True, slots=True)
 class KeyChange:
-    """`before` and `after` as the file would say them; None: too long to show, such as a condition."""
+    """`key`: `points`, or `when.event`. `before` and `after` are as the file would say them, shortened to what differs."""
 
     rule: str
     key: str
-    before: str | None
-    after: str | None
+    before: str
+    after: str
     effect: Effect
 
 
 @dataclass(frozen=True, slots=True)
 class PartChange:
-    """`part`: `stages.mql`, or `alerts` where its entries have no ids."""
+    """`part`: `stages.mql.enter.score`, or `touchpoints[0].weight` where entries have no ids."""
 
     part: str
+    before: str
+    after: str
     effect: Effect
 
 
@@ -73,56 +75,35 @@ def _rules(tree: Tree) -> dict[str, Tree]:
 
 def _reordered(old: list[str], new: list[str]) -> list[PartChange]:
     """The order of rules matters where a group picks the first."""
-    moved = [id_ for id_ in old if id_ in new] != [id_ for id_ in new if id_ in old]
-    return [PartChange("order of rules", "past: replay")] if moved else []
+    before, after = [id_ for id_ in old if id_ in new], [id_ for id_ in new if id_ in old]
+    return [] if before == after else _changes("order of rules", before, after, "from now on")
+
+
+def _changes(path: str, old: Any, new: Any, effect: Effect) -> list[PartChange]:
+    return [PartChange(*found, effect) for found in differences(path, old, new, path.rpartition(".")[2])]
 
 
 def _key_changes(old: Tree, new: Tree) -> list[KeyChange]:
     return [
-        KeyChange(
-            rule=new["id"],
-            key=key,
-            before=_shown(key, old[key]),
-            after=_shown(key, new[key]),
-            effect="at once" if key in _PRICES_UNITS else "past: replay",
-        )
+        KeyChange(new["id"], *found, effect="at once" if key in _PRICES_UNITS else "from now on")
         for key in new
         if key not in _NAMES and old[key] != new[key]
+        for found in differences(key, old[key], new[key], key)
     ]
-
-
-def _shown(key: str, value: Any) -> str | None:
-    match value:
-        case None:
-            return "none"
-        case bool():
-            return str(value).lower()
-        case float() | int():
-            return duration_text(value) if key == "half_life" else number_text(value)
-        case str():
-            return value
-        case {"times": times, "per": per, "by": by}:
-            return f"{times} per {per}" + (f" by {by}" if by else "")
-        case (str(first), str(last)) if key == "valid":
-            return f"{first} to {last}"
-        case list() if key == "tags":
-            return ", ".join(value)
-        case _:
-            return None
 
 
 def _part_changes(old: Tree, new: Tree) -> list[PartChange]:
     changes: list[PartChange] = []
     for part in new:
         if part in _PRICES_ROWS:
-            changes += [PartChange(name, "at once") for name in _differing(part, old[part], new[part])]
+            changes += _of_entries(part, old[part], new[part], "at once")
         elif part in _OTHER_PARTS:
-            changes += [PartChange(name, "past: replay") for name in _differing(part, old[part], new[part])]
+            changes += _of_entries(part, old[part], new[part], "from now on")
         elif part == "groups":
             changes += _group_changes(old[part], new[part])
         elif part == "dimensions":  # its half-life is told by the rules that have it from there
-            caps = [{name: each["cap"] for name, each in tree[part].items()} for tree in (old, new)]
-            changes += [PartChange(name, "at once") for name in _differing(part, *caps)]
+            before, after = ({f"{name}.cap": each["cap"] for name, each in tree[part].items()} for tree in (old, new))
+            changes += _of_entries(part, before, after, "at once")
     return changes
 
 
@@ -130,26 +111,26 @@ def _group_changes(old: Tree, new: Tree) -> list[PartChange]:
     def pick(groups: Tree, name: str) -> str:
         return str(groups[name]["pick"]) if name in groups else "all"
 
-    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     return [
-        PartChange(f"groups.{name}", "at once" if pick(old, name) == pick(new, name) else "past: replay")
-        for name in names
+        change
+        for name in {**old, **new}
+        if old.get(name) != new.get(name)
+        for change in _changes(
+            f"groups.{name}",
+            old.get(name),
+            new.get(name),
+            "at once" if pick(old, name) == pick(new, name) else "from now on",
+        )
     ]
 
 
-def _differing(part: str, old: Any, new: Any) -> list[str]:
-    """The entries that differ, where they have ids, else the part itself if it differs."""
-    old_entries, new_entries = _by_id(old), _by_id(new)
-    if old_entries is None or new_entries is None:
-        return [part] if _nameless(old) != _nameless(new) else []
-    names = [
-        name
-        for name in {**old_entries, **new_entries}
-        if _nameless(old_entries.get(name)) != _nameless(new_entries.get(name))
-    ]
-    if not names and list(old_entries) != list(new_entries):
-        return [f"order of {part}"]
-    return [f"{part}.{name}" for name in names]
+def _of_entries(part: str, old: Any, new: Any, effect: Effect) -> list[PartChange]:
+    """By the ids of the entries, where they have any."""
+    before, after = (entries if (entries := _by_id(tree)) is not None else tree for tree in map(_nameless, (old, new)))
+    if before == after:
+        moved = isinstance(before, dict) and list(before) != list(after)
+        return _changes(f"order of {part}", list(before), list(after), effect) if moved else []
+    return _changes(part, before, after, effect)
 
 
 def _by_id(value: Any) -> dict[str, Any] | None:

@@ -18,6 +18,9 @@ from streams.model_records import active_model
 
 _SECONDS = 5.0  # a check of a file waits no longer for a broker
 _LINE = 110
+_FROM_NOW_ON = (
+    "what changes from now on leaves earlier points as they are: only a replay would change them, and there is none yet"
+)
 
 
 def model_name(record: ModelActivated) -> str:
@@ -30,26 +33,26 @@ def changes_of(before: ModelActivated, text: str) -> ModelChanges:
 
 
 def change_lines(before: ModelActivated, changes: ModelChanges) -> list[str]:
-    """`against the active NAME: ...` and what changes: on one line, or on one line each where that would be long."""
-    told = [
+    """`against the active NAME: ...` and what changes: on one line, or on one line each where that would be long. Then
+    what `from now on` means, if a change says so.
+    """
+    found = [
         *(f"rule {rule} added" for rule in changes.added),
         *(f"rule {rule} removed" for rule in changes.removed),
         *(f"rule {old} renamed to {new}" for old, new in changes.renamed),
-        *map(_key_text, changes.keys),
-        *map(_part_text, changes.parts),
+        *(f"{each.rule} {each.key} {_values(each)}" for each in changes.keys),
+        *(f"{each.part} {_values(each)}" for each in changes.parts),
     ]
+    told = list(map(escaped, found))
+    effects = [*(each.effect for each in changes.keys), *(each.effect for each in changes.parts)]
+    note = [_FROM_NOW_ON] if "from now on" in effects else []
     head = f"against the active {model_name(before)}:"
     line = f"{head} {', '.join(told) or 'nothing that scores'}"
-    return [line] if len(line) <= _LINE else [head, *(f"  {each}" for each in told)]
+    return [*([line] if len(line) <= _LINE else [head, *(f"  {each}" for each in told)]), *note]
 
 
-def _key_text(change: KeyChange) -> str:
-    values = "" if change.before is None or change.after is None else f" {change.before} -> {change.after}"
-    return f"{change.rule} {change.key}{values} ({change.effect})"
-
-
-def _part_text(change: PartChange) -> str:
-    return f"{change.part} ({change.effect})"
+def _values(change: KeyChange | PartChange) -> str:
+    return f"{change.before} -> {change.after} ({change.effect})"
 
 
 def change_warnings(changes: ModelChanges) -> list[str]:

@@ -27,17 +27,17 @@ def changes(before: str, after: str) -> ModelChanges:
         ("points", "5", "10.5", ("5", "10.5"), "at once"),
         ("cap", None, "40", ("none", "40"), "at once"),
         ("tag_weight", None, "0.5", ("1", "0.5"), "at once"),
-        ("half_life", "30d", "36h", ("30d", "36h"), "past: replay"),
-        ("half_life", None, "never", ("30d", "never"), "past: replay"),
-        ("keep", None, "70% per 7d", ("30d", "13.6d"), "past: replay"),
-        ("limit", None, "{times: 2, per: day, by: asset}", ("none", "2 per day by asset"), "past: replay"),
-        ("valid", None, "2026-03-01 to 2026-05-31", ("none", "2026-03-01 to 2026-05-31"), "past: replay"),
-        ("per", None, "seconds", ("none", "seconds"), "past: replay"),
-        ("activity", "true", "false", ("true", "false"), "past: replay"),
+        ("half_life", "30d", "36h", ("30d", "36h"), "from now on"),
+        ("half_life", None, "never", ("30d", "never"), "from now on"),
+        ("keep", None, "70% per 7d", ("30d", "13.6d"), "from now on"),
+        ("limit", None, "{times: 2, per: day, by: asset}", ("none", "2 per day by asset"), "from now on"),
+        ("valid", None, "2026-03-01 to 2026-05-31", ("none", "2026-03-01 to 2026-05-31"), "from now on"),
+        ("per", None, "seconds", ("none", "seconds"), "from now on"),
+        ("activity", "true", "false", ("true", "false"), "from now on"),
     ],
 )
 def test_a_key_of_a_rule_is_told_as_the_file_says_it_and_when_it_takes_effect(
-    key: str, before: str | None, after: str, told: tuple[str, str], effect: Literal["at once", "past: replay"]
+    key: str, before: str | None, after: str, told: tuple[str, str], effect: Literal["at once", "from now on"]
 ) -> None:
     def rule(value: str | None) -> str:
         fields = {"id": "a", "points": "5", "when": "{event: x}"} | ({} if value is None else {key: value})
@@ -47,11 +47,6 @@ def test_a_key_of_a_rule_is_told_as_the_file_says_it_and_when_it_takes_effect(
     name = "half_life" if key == "keep" else key
     assert found.keys == (KeyChange("a", name, *told, effect),)
     assert (found.added, found.removed, found.renamed, found.parts) == ((), (), (), ())
-
-
-def test_a_condition_is_told_without_its_text() -> None:
-    found = changes(rules(A), rules(A.replace("download", "signed_up")))
-    assert found.keys == (KeyChange("a", "when", None, None, "past: replay"),)
 
 
 def test_rules_come_and_go_and_a_rule_that_is_switched_off_is_gone() -> None:
@@ -68,43 +63,97 @@ def test_a_renamed_rule_is_neither_added_nor_removed_and_its_changes_are_told() 
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "part", "effect"),
+    ("before", "after", "told", "effect"),
     [
-        ("", "score: {cap: 100}", "score.cap", "at once"),
-        ("", "mql: {enter: 70}", "stages.mql", "at once"),
-        ("", "alerts: {quiet_period: 1h}", "alerts.quiet_period", "at once"),
-        ("", "inactivity: [{after: 30d, points: -5}]", "inactivity", "at once"),
-        ("", "fit: [{id: x, trait: t, cases: [{is: y, points: 1}]}]", "fit.x", "at once"),
-        ("", "timezone: Asia/Shanghai", "timezone", "past: replay"),
-        ("", "site: {hosts: a.example}", "site.hosts", "past: replay"),
-        ("", "touchpoints: [{url: '/x', weight: 2}]", "touchpoints", "past: replay"),
-        ("", "tags: [{id: t, match: {event: x}}]", "tags.t", "past: replay"),
-        ("groups: {g: {cap: 4}}", "groups: {g: {cap: 5}}", "groups.g", "at once"),
-        ("groups: {g: {cap: 4}}", "groups: {g: {cap: 4, pick: first}}", "groups.g", "past: replay"),
+        ("", "score: {cap: 100}", "score.cap none -> 100", "at once"),
+        ("", "mql: {enter: 70}", "stages.mql.enter.score at least 60 -> at least 70", "at once"),
+        ("", "mql: {exit: 30}", "stages.mql.exit score: below 40 -> score: below 30", "at once"),
+        ("", "alerts: {quiet_period: 1h}", "alerts.quiet_period 1d -> 1h", "at once"),
+        ("", "alerts: {budget: 5 per hour}", "alerts.budget 50 per day -> 5 per hour", "at once"),
+        (
+            "",
+            "inactivity: [{after: 30d, points: -5}]",
+            "inactivity none -> {after: 30d, points: -5, repeat: false}",
+            "at once",
+        ),
+        (
+            "",
+            "fit: [{id: x, trait: t, cases: [{is: y, points: 1}]}]",
+            "fit.x none -> trait: t, cases: {is: y, points: 1}",
+            "at once",
+        ),
+        ("", "rfm: {recency: {4: 2d}}", "rfm.recency.4 3d -> 2d", "at once"),
+        ("", "timezone: Asia/Shanghai", "timezone UTC -> Asia/Shanghai", "from now on"),
+        ("", "site: {hosts: a.example}", "site.hosts none -> a.example", "from now on"),
+        (
+            "",
+            "touchpoints: [{url: '/x', weight: 2}]",
+            "touchpoints none -> {weight: 2, when: {url: /x}}",
+            "from now on",
+        ),
+        (
+            "touchpoints: [{url: '/x', weight: 2}]",
+            "touchpoints: [{url: '/x', weight: 3}]",
+            "touchpoints.weight 2 -> 3",
+            "from now on",
+        ),
+        ("", "tags: [{id: t, match: {event: x}}]", "tags.t none -> match: {event: x}", "from now on"),
+        ("groups: {g: {cap: 4}}", "groups: {g: {cap: 5}}", "groups.g.cap 4 -> 5", "at once"),
+        ("groups: {g: {cap: 4}}", "groups: {g: {cap: 4, pick: first}}", "groups.g.pick all -> first", "from now on"),
         (
             "dimensions: {engagement: {cap: 4}}",
             "dimensions: {engagement: {cap: 5}}",
-            "dimensions.engagement",
+            "dimensions.engagement.cap 4 -> 5",
             "at once",
         ),
     ],
 )
-def test_another_part_is_named_with_when_it_takes_effect(
-    before: str, after: str, part: str, effect: Literal["at once", "past: replay"]
+def test_another_part_is_told_as_the_file_says_it_and_when_it_takes_effect(
+    before: str, after: str, told: str, effect: Literal["at once", "from now on"]
 ) -> None:
     found = changes(rules(A) + before, rules(A) + after)
-    assert found.parts == (PartChange(part, effect),)
+    assert [f"{each.part} {each.before} -> {each.after}" for each in found.parts] == [told]
+    assert found.parts[0].effect == effect
     assert found.keys == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("{event: page_view, url: '*/x'}", "{event: pageview, url: '*/x'}", ["when.event page_view -> pageview"]),
+        ("{event: a}", "{event: [a, b], url: /x}", ["when.event a -> a, b", "when.url none -> /x"]),
+        ("{any: [{event: a}, {url: /x}]}", "{any: [{event: a}, {url: /y}]}", ["when.any[1].url /x -> /y"]),
+        ("{any: [{event: a}]}", "{any: [{event: a}, {url: [/x, /y]}]}", ["when.any {event: a} -> {event: a}, {url: [/x, /y]}"]),
+        ("{event: a}", "{event: a, not: {url: /x}}", ["when.not none -> url: /x"]),
+    ],
+)  # fmt: skip
+def test_of_a_condition_what_differs_is_told(before: str, after: str, told: list[str]) -> None:
+    old, new = (rules(f"{{id: a, points: 5, when: {when}}}") for when in (before, after))
+    found = changes(old, new).keys
+    assert [f"{each.key} {each.before} -> {each.after}" for each in found] == told
+    assert {each.effect for each in found} == {"from now on"}
+
+
+def test_a_long_value_is_shortened_to_where_it_differs() -> None:
+    urls = [f"/page-{number}" for number in range(100)]
+    old, new = (
+        rules(f"{{id: a, points: 5, when: {{url: [{', '.join(each)}]}}}}")
+        for each in (urls, [*urls[:50], "/new", *urls[51:]])
+    )
+    [change] = changes(old, new).keys
+    assert change.before.startswith("... /page-49, /page-50, ")
+    assert change.after.startswith("... /page-49, /new, ")
+    assert max(len(change.before), len(change.after)) <= 66
 
 
 def test_the_half_life_of_a_dimension_is_told_by_its_rules() -> None:
     found = changes(rules(A), rules(A) + "dimensions: {engagement: {half_life: 14d}}")
-    assert found.keys == (KeyChange("a", "half_life", "30d", "14d", "past: replay"),)
+    assert found.keys == (KeyChange("a", "half_life", "30d", "14d", "from now on"),)
     assert found.parts == ()
 
 
 def test_the_order_of_rules_is_told() -> None:
-    assert changes(rules(A, B), rules(B, A)).parts == (PartChange("order of rules", "past: replay"),)
+    assert changes(rules(A, B), rules(B, A)).parts == (PartChange("order of rules", "a, b", "b, a", "from now on"),)
     assert changes(rules(A), rules(B, A)).parts == (), "a new rule before it moves none"
 
 

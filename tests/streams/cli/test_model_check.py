@@ -38,6 +38,15 @@ async def test_what_changes_against_the_active_model_is_told(site: Site, file: P
     assert answer.err == ""
 
 
+async def test_what_changes_from_now_on_only_is_said_with_what_that_means(site: Site, file: Path) -> None:
+    text = REFERENCE.replace('event: page_view, url: "*/careers*"', 'event: page_left, url: "*/careers*"')
+    told = (await check(file, text, broker=site.broker)).out.splitlines()
+    assert told[1].endswith(": careers-page when.event page_view -> page_left (from now on)")
+    assert told[2].startswith("what changes from now on leaves earlier points as they are")
+    found = (await check(file, text, "--json", broker=site.broker)).data["active"]["keys"]
+    assert [(each["before"], each["after"]) for each in found] == [("page_view", "page_left")]
+
+
 async def test_a_rule_that_is_gone_without_an_heir_is_a_warning(site: Site, file: Path) -> None:
     text = CHANGED.replace("{id: careers-page, name: Looked at jobs", "{id: jobs, name: Looked at jobs")
     answer = await check(file, text, broker=site.broker)
