@@ -168,19 +168,36 @@ _JSON_NAMES = {
     dict: "an object",
     list: "a list",
 }
+_AVRO_NAMES = {
+    "string": "text",
+    "boolean": "true or false",
+    "long": "a number",
+    "double": "a number",
+    "map": "an object",
+    "array": "a list",
+}
 _TIME_FIELDS = ("occurred_at", "received_at")
+_RECEIVERS = frozenset({"received_at", "email_domain", "email_kind", "phone_kind"})  # not for a sender to say
+_OTHER_NAMES = {"timestamp": "occurred_at", "messageid": "event_id", "message_id": "event_id"}
 
 
 def _misfit(error: ValidationError) -> str:
     """The deepest field that does not fit, what stands there and what may. Never the value: it may be personal."""
     last = error.errors[-1]
     types = [one.schema for one in error.errors if one.field == last.field]
-    expected = sorted({one["type"] if isinstance(one, dict) else str(one) for one in types})
+    expected = " or ".join(dict.fromkeys(words for type_ in types if (words := _in_words(type_))))
     found = _JSON_NAMES.get(type(last.datum), "null")
-    name = last.field.rpartition(".v1.")[2].removeprefix("TrackedEvent.")
+    name = _snake(last.field.rpartition(".v1.")[2].removeprefix("TrackedEvent."))
     if name in _TIME_FIELDS:
-        return f"{name}: {found} stands where milliseconds since 1970 stand, a whole number such as 1772442000000"
-    return f"{name}: {found} stands where the contract has {', '.join(expected)}"
+        expected = "milliseconds since 1970, a whole number such as 1772442000000"
+    return f"{name}: expected {expected}, found {found}"
+
+
+def _in_words(type_: Any) -> str:
+    """Empty for null: a name may as well be left out."""
+    if isinstance(type_, dict) and "fields" in type_:
+        return f'an object such as {{"{type_["fields"][0]["name"]}": ...}}'
+    return _AVRO_NAMES.get(type_["type"] if isinstance(type_, dict) else type_, "")
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -208,8 +225,10 @@ def _complete(value: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _nearest(unknown: str, names: list[str]) -> str:
-    near = get_close_matches(unknown.lower(), names, n=1)
-    return f'. Did you mean "{near[0]}"?' if near else f"; known: {', '.join(names)}"
+    known = [name for name in names if name not in _RECEIVERS]
+    alias = _OTHER_NAMES.get(unknown.lower(), "")
+    near = [alias] if alias in known else get_close_matches(unknown.lower(), known, n=1)
+    return f'. Did you mean "{near[0]}"?' if near else f"; known: {', '.join(known)}"
 
 
 def _options(type_: Any) -> list[Any]:

@@ -9,6 +9,7 @@ from schemas.records import Source, TrackedEvent
 from sources.attribution import CLICK_IDS, MAX_CLICK_ID_CHARACTERS
 from sources.completion import Completion
 from sources.outcomes import Accepted, Arrival, ItemError, Outcome, Rejected
+from sources.times import parse_time_ms
 from sources.values import Flattened, check_item, first_text, item_bytes
 
 # The receiver says these itself, so a sender may leave them out; what it sends there is overwritten.
@@ -31,7 +32,7 @@ def read_own_event(item: object, arrival: Arrival, completion: Completion) -> Ou
 
 def _accepted(item: dict[str, Any], arrival: Arrival, completion: Completion) -> Accepted:
     try:
-        event = decode_json_event(item_bytes(_DEFAULTS | item))
+        event = decode_json_event(item_bytes(_DEFAULTS | item | _times(item)))
     except UndecodableError as error:
         raise ItemError("bad_event", error.detail) from error
     event["type"] = normal_event_name(event["type"])
@@ -47,6 +48,18 @@ def _accepted(item: dict[str, Any], arrival: Arrival, completion: Completion) ->
         event, _arrival(event, arrival), event["occurred_at"], cast("dict[str, Any]", event.get("campaign") or {})
     )
     return completion.accept(event, properties.cut + traits.cut)
+
+
+def _times(item: dict[str, Any]) -> dict[str, int]:
+    """The times that are text, in ms UTC."""
+    texts = {name: item[name] for name in ("occurred_at", "received_at") if isinstance(item.get(name), str)}
+    times = {name: at for name, text in texts.items() if (at := parse_time_ms(text)) is not None}
+    for name in texts.keys() - times.keys():
+        raise ItemError(
+            "bad_event",
+            f"{name}: text that is no time. Write ISO 8601 such as 2026-03-02T09:00:00Z, or milliseconds since 1970",
+        )
+    return times
 
 
 def _cut_texts(event: TrackedEvent) -> None:

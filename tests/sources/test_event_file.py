@@ -58,6 +58,7 @@ def test_an_own_event_is_played_at_its_received_at_else_its_occurred_at() -> Non
     assert one(event | {"received_at": AT}).timestamp_ms == AT
     assert one(event).timestamp_ms == AT - 5
     assert one(event).key == b"3u"
+    assert one(event | {"received_at": "2026-03-02T09:00:00Z"}).timestamp_ms == AT
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 
 from schemas.codec import decode, encode
+from schemas.records import TrackedEvent
 from sources.completion import Completion
 from sources.outcomes import Accepted, Arrival, Outcome, Rejected
 from sources.own_events import read_own_event
@@ -57,6 +58,22 @@ def test_a_full_event_passes_and_what_the_receiver_decides_is_overwritten() -> N
     assert decode(encode("TrackedEvent", event))[1] == event
 
 
+@pytest.mark.parametrize("said", ["2026-03-02T09:00:00Z", "2026-03-02T17:00:00.000+08:00", NOW])
+def test_a_time_is_iso_8601_or_milliseconds(said: str | int) -> None:
+    event = read_own_event(
+        {"type": "x", "anonymous_id": "a", "occurred_at": said}, Arrival(received_at=NOW + 1), COMPLETION
+    )
+    assert isinstance(event, Accepted)
+    assert event.event["occurred_at"] == NOW
+
+
+def test_the_names_that_are_listed_are_those_that_a_sender_may_set() -> None:
+    outcome = read({"type": "x", "anonymous_id": "a", "qqq": "b"})
+    assert isinstance(outcome, Rejected)
+    listed = set(outcome.detail.partition("; known: ")[2].split(", "))
+    assert listed == set(TrackedEvent.__annotations__) - {"received_at", "email_domain", "email_kind", "phone_kind"}
+
+
 def test_long_texts_are_cut_and_a_click_id_that_is_none_is_left_out() -> None:
     long = "x" * 5_000
     event = accepted(
@@ -96,23 +113,45 @@ def test_one_event_does_not_change_the_defaults_of_the_next() -> None:
         (
             {"type": "x", "anonymous_id": "a", "occurred_at": "now"},
             "bad_event",
-            "occurred_at: text stands where milliseconds since 1970 stand, a whole number such as 1772442000000",
+            "occurred_at: text that is no time. Write ISO 8601 such as 2026-03-02T09:00:00Z, or milliseconds since 1970",
+        ),
+        (
+            {"type": "x", "anonymous_id": "a", "occurred_at": [NOW]},
+            "bad_event",
+            "occurred_at: expected milliseconds since 1970, a whole number such as 1772442000000, found a list",
         ),
         (
             {"type": "x", "anonymous_id": "a", "webinar": {"id": 3}},
             "bad_event",
-            "Webinar.id: a number stands where the contract has null, string",
+            "webinar.id: expected text, found a number",
         ),
         (
             {"type": "x", "anonymous_id": "a", "campaign": "secret"},
             "bad_event",
-            "campaign: text stands where the contract has null, record",
+            'campaign: expected an object such as {"source": ...}, found text',
         ),
+        (
+            {"type": "x", "anonymous_id": "a", "flags": ["bot"]},
+            "bad_event",
+            'flags: expected an object such as {"bot": ...}, found a list',
+        ),
+        (
+            {"type": "x", "anonymous_id": "a", "properties": {"a": {"b": 1}}},
+            "bad_event",
+            "properties: expected true or false or a number or text or a list, found an object",
+        ),
+        (
+            {"type": "x", "anonymous_id": "a", "click_id": {"kind": True, "value": "x"}},
+            "bad_event",
+            "click_id.kind: expected text, found true or false",
+        ),
+        ({"type": "x", "anonymous_id": "a", "timestamp": NOW}, "bad_event", 'Did you mean "occurred_at"?'),
+        ({"type": "x", "anonymous_id": "a", "messageId": "m"}, "bad_event", 'Did you mean "event_id"?'),
+        ({"type": "x", "anonymous_id": "a", "message_id": "m"}, "bad_event", 'Did you mean "event_id"?'),
         ({"type": "??", "anonymous_id": "a"}, "bad_event", "type: it must name"),
         ({"type": "x"}, "no_lead_key", "no anonymous id"),
         ({"type": "x", "anonymous_id": "null"}, "no_lead_key", "no anonymous id"),
         ({"type": "x", "anonymous_id": "a", "properties": {"a": float("inf")}}, "bad_json", "properties.a"),
-        ({"type": "x", "anonymous_id": "a", "properties": {"a": {"b": 1}}}, "bad_event", "properties"),
         ([1], "bad_event", "expected a JSON object"),
     ],
 )
