@@ -75,7 +75,7 @@ class PausingListener(driver.ConsumerRebalanceListener):
     """Holds new partitions until recovery has told where to start."""
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        consumer = self._thread._ensure_consumer()  # noqa: SLF001
+        consumer = self._thread._ensure_consumer()
         for tp in assigned:
             # A position at once, so that aiokafka looks for no committed offset; nothing is fetched while paused.
             consumer.pause(tp)
@@ -92,7 +92,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         settings: EngineSettings = transport.owner.settings
         # Faust hard-codes 1,500 ms; read by `consumer.start`.
-        consumer._fetch_max_wait_ms = settings.fetch_wait_ms  # noqa: SLF001
+        consumer._fetch_max_wait_ms = settings.fetch_wait_ms
         self._pacing = Pacing(settings.fetch_pause_ms / 1000, full=settings.batch_records)
         return consumer
 
@@ -131,7 +131,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return await self._in_thread(self._is_member(generation, timeout_seconds))
 
     async def _is_member(self, generation: int, timeout_seconds: float) -> bool:
-        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001
+        coordinator = self._ensure_consumer()._coordinator
         give_up_at = time.monotonic() + timeout_seconds
         while coordinator.generation == generation:
             left = give_up_at - time.monotonic()
@@ -141,7 +141,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             try:
                 async with asyncio.timeout(left):
                     await coordinator.ensure_coordinator_known()
-                    if await coordinator._do_heartbeat():  # noqa: SLF001
+                    if await coordinator._do_heartbeat():
                         return bool(coordinator.generation == generation)
             except TimeoutError:
                 continue
@@ -154,7 +154,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _commit_of(self, offsets: Mapping[TP, int], generation: int) -> bool:
         consumer = self._ensure_consumer()
-        if consumer._coordinator.generation != generation:  # noqa: SLF001
+        if consumer._coordinator.generation != generation:
             return False
         try:
             await consumer.commit(
@@ -174,7 +174,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return None if state is None else state.highwater
 
     def _assignment_state(self, tp: TP) -> Any:
-        subscription = self._ensure_consumer()._subscription.subscription  # noqa: SLF001
+        subscription = self._ensure_consumer()._subscription.subscription
         if subscription is None or subscription.assignment is None or tp not in subscription.assignment.tps:
             return None
         return subscription.assignment.state_value(TopicPartition(*tp))

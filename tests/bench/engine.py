@@ -49,7 +49,7 @@ def _work(settings: EngineSettings, events: int, report: Any) -> None:
         while not worker.health()["ready"]:  # noqa: ASYNC110 - the worker has no event for it
             await asyncio.sleep(0.01)
         report.put("ready")
-        while worker.partitions.events_total < events or not _all_committed(worker):  # noqa: ASYNC110
+        while worker.partitions.events_total < events or not _all_committed(worker):  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.005)
         seconds, cpu = time.perf_counter() - first[0][0], time.process_time() - first[0][1]
         report.put({"events_per_second": events / seconds, "cpu_us_per_event": cpu / events * 1e6})

@@ -61,10 +61,10 @@ async def _recovered(
 ) -> tuple[float, float]:
     """MiB of a worker with this changelog, and the seconds from its start until it was ready."""
     topics = await make_topics(servers, prefix, played=True)
-    # So that the log is as long as the rows say. mypy takes no default in a lambda that is handed on.
+    # So that the log is as long as the rows say.
     for number in range(PARTITIONS):
-        await append(servers, topics.events, acts, lambda _, number=number: number)  # type: ignore[misc]
-        await append(servers, topics.rows, own, lambda _, number=number: number)  # type: ignore[misc]
+        await append(servers, topics.events, acts, lambda _, number=number: number)  # type: ignore[misc]  # mypy knows no default here
+        await append(servers, topics.rows, own, lambda _, number=number: number)  # type: ignore[misc]  # mypy knows no default here
     await append(servers, topics.rows, rows)
     started = time.monotonic()
     async with child(serve, settings_for(servers, prefix, kind, played=True)) as worker:
