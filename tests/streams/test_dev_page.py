@@ -83,6 +83,7 @@ async def test_the_page_has_what_to_paste_and_says_that_all_is_in_memory() -> No
         text = await response.text()
         assert response.content_type == "text/html"
         assert "in memory: everything is gone when it stops" in text
+        assert "That it is a repeat, or above a limit or a cap, shows in the lead." in text
         assert "&lt;script async src=&quot;http://127.0.0.1:8080/t.js&quot; data-key=&quot;web&amp;quot;1&quot;" in text
         assert "curl -u &#x27;web&quot;1:&#x27; -d" in text
         assert "$" not in text, "every placeholder was filled"
