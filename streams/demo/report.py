@@ -57,7 +57,7 @@ class DemoReport:
 
     Attributes:
         accepted: events that the collector acknowledged.
-        scored: those of them that went through the scoring and stand in its state, `left_out` among them.
+        scored: those of them that the state accounts for: they went through the scoring, `left_out` among them.
         transitions, mqls, exits, alerts: until the end of the play. An exit is a fall without an act; it is as announced if
             it came at the second that the last score before it had told.
         left_out: reason -> events that the scoring knows and does not count: bots, repeats, what came too late.
@@ -85,7 +85,7 @@ class DemoReport:
     def problems(self) -> list[str]:
         """Everything that must hold and does not; empty: the run is good."""
         checks = {
-            f"{self.accepted:,} events were accepted and {self.scored:,} scored": self.accepted == self.scored,
+            f"{self.accepted:,} events were accepted and {self.scored:,} accounted for": self.accepted == self.scored,
             f"{self.lost:,} events lost": self.lost == 0,
             f"{self.counted_twice:,} events counted twice": self.counted_twice == 0,
             f"{self.refused:,} events refused by the collector": self.refused == 0,

@@ -34,9 +34,8 @@ def next_commands() -> Iterator[tuple[str, str]]:
 
 def results(report: DemoReport) -> Iterator[Result]:
     same = report.accepted == report.scored
-    yield Result(
-        same, f"{report.accepted:,} events accepted {'=' if same else 'but'} {report.scored:,} scored{_of(report)}"
-    )
+    found = f"{'=' if same else 'but'} {report.scored:,} accounted for{_of(report)}"
+    yield Result(same, f"{report.accepted:,} events accepted {found}")
     yield Result(report.lost == 0, f"{report.lost:,} lost")
     yield Result(report.counted_twice == 0, f"{report.counted_twice:,} counted twice")
     if report.refused:
@@ -59,8 +58,10 @@ def results(report: DemoReport) -> Iterator[Result]:
 
 
 def _of(report: DemoReport) -> str:
+    """What became of them."""
     left_out = [f"{count:,} {_LEFT_OUT.get(reason, reason)}" for reason, count in report.left_out.items() if count]
-    return f" (of these left out: {', '.join(left_out)})" if left_out else ""
+    scored = f": {report.scored - sum(report.left_out.values()):,} scored"
+    return scored + (f"; left out: {', '.join(left_out)}" if left_out else "")
 
 
 def _take_over(report: DemoReport) -> Result:

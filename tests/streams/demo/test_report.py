@@ -19,10 +19,15 @@ def test_a_good_run_has_no_problem() -> None:
     assert all(result.holds is not False for result in results(report))
 
 
+def test_what_is_left_out_is_accounted_for_and_not_scored() -> None:
+    told = "1,000 events accepted = 1,000 accounted for: 985 scored; left out: 12 by bots, 3 repeats"
+    assert next(results(good_report())).text == told
+
+
 @pytest.mark.parametrize(
     ("broken", "said"),
     [
-        ({"scored": 999}, "1,000 events were accepted and 999 scored"),
+        ({"scored": 999}, "1,000 events were accepted and 999 accounted for"),
         ({"lost": 1}, "1 events lost"),
         ({"counted_twice": 2}, "2 events counted twice"),
         ({"refused": 3}, "3 events refused by the collector"),

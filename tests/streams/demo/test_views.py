@@ -68,7 +68,7 @@ def _live(width: int = 110) -> str:
         "Why now: [bold]asked[/bold] +50",
         "killing worker 1 (kill -9) with 150 events in flight",
         "worker 2 took over after 6.5 s",
-        "1,000 events accepted = 1,000 scored",
+        "1,000 events accepted = 1,000 accounted for: 985 scored",
         "verify: state = replay of the log (200 leads)",
         "leadstream score access.log",
     ],
