@@ -49,9 +49,10 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes | Problem]]:
     Raises:
         OSError: the file cannot be opened.
     """
-    with path.open("rb") as magic:
-        is_gzip = magic.read(2) == b"\x1f\x8b"
-    with cast("IO[bytes]", gzip.open(path)) if is_gzip else path.open("rb") as stream:
+    with (
+        path.open("rb") as file,  # once: what is read of a pipe is gone
+        cast("IO[bytes]", gzip.open(file)) if file.peek(2)[:2] == b"\x1f\x8b" else file as stream,
+    ):
         number = 0
         try:
             for number, line in _numbered(stream):  # read after the loop

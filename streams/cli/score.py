@@ -12,10 +12,12 @@ from rich.table import Table
 from schemas.records import Part
 from streams.cli.exits import WRONG_INPUT, CommandError
 from streams.cli.model_files import model_or_shipped
+from streams.cli.printing import plural
 from streams.cli.times import Time, shown_time
 from streams.score_file import Scored, ScoredLead, score_file
 
 _REASONS = 3
+_STDIN = Path("/dev/stdin")
 
 
 @click.command
@@ -25,12 +27,15 @@ _REASONS = 3
 @click.option("--top", default=20, show_default=True, help="How many leads to print; 0: all. --json prints all.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per lead, best first.")
 def score(file: Path, model_file: str | None, at: int | None, top: int, as_json: bool) -> None:
-    """Score a web server's access log, or JSON lines of Segment calls or of our own events; gzip or not.
+    """Score a web server's access log, or JSON lines of Segment calls or of our own events; gzip or not; `-` is stdin.
 
     \b
     leadstream score access.log
     leadstream score events.jsonl.gz --model model.yaml --at 2026-03-01 --json | head -1
+    ssh www.acme.example cat access.log.gz | leadstream score -
     """
+    if str(file) == "-":
+        file = _STDIN
     text, name = model_or_shipped(model_file, "site")
     scored = _score(file, text, at)
     _tell_problems(file, scored)
@@ -85,14 +90,15 @@ def _print(scored: Scored, model: str, top: int) -> None:
     told_nothing = f"{scored.silent:,} of images, errors and the like, " if scored.silent else ""
     moved = sum(len(lead["transitions"]) for lead, _ in scored.leads)
     console.print(
-        f"\n{scored.lines:,} lines: {acts:,} acts of {len(scored.leads):,} leads, {outcomes['bot']:,} acts of crawlers, "
-        f"{outcomes['duplicate']:,} repeats, {told_nothing}{moved:,} stage moves; model {escape(model)}, as of {shown_time(scored.now)}",
+        f"\n{plural(scored.lines, 'line')}: {plural(acts, 'act')} of {plural(len(scored.leads), 'lead')}, "
+        f"{plural(outcomes['bot'], 'act')} of crawlers, {plural(outcomes['duplicate'], 'repeat')}, {told_nothing}"
+        f"{plural(moved, 'stage move')}; model {escape(model)}, as of {shown_time(scored.now)}",
         soft_wrap=True,
     )
     if scored.later:
-        console.print(f"{scored.later:,} later records were left out")
+        console.print(f"{plural(scored.later, 'later record')} left out")
     if len(shown) < len(scored.leads):
-        console.print(f"{len(scored.leads) - len(shown):,} more leads: --top 0, or --json for everything")
+        console.print(f"{plural(len(scored.leads) - len(shown), 'more lead')}: --top 0, or --json for everything")
 
 
 def _why(lead: ScoredLead, receipt: list[Part]) -> str:

@@ -47,7 +47,7 @@ def test_leads_come_best_first_with_reasons_and_moves(log: str) -> None:
     assert "Looked at prices +14.9" in lines[1]
     assert "visitor > interested" in result.output
     assert (
-        "7 lines: 4 acts of 2 leads, 1 acts of crawlers, 0 repeats, 2 of images, errors and the like, " in result.output
+        "7 lines: 4 acts of 2 leads, 1 act of crawlers, 0 repeats, 2 of images, errors and the like, " in result.output
     )
 
 
@@ -74,8 +74,8 @@ def test_a_score_read_later_has_faded(log: str) -> None:
 
 def test_a_time_before_the_end_leaves_later_records_out(log: str) -> None:
     result = run(log, "--at", "2015-05-17T10:05:30+00:00")
-    assert "1 acts of 1 leads" in result.output
-    assert "4 later records were left out" in result.output
+    assert "7 lines: 1 act of 1 lead, " in result.output
+    assert "4 later records left out" in result.output
 
 
 def test_gzip_and_json_lines_are_known_by_their_bytes(log: str, tmp_path: Path) -> None:
@@ -92,6 +92,14 @@ def test_gzip_and_json_lines_are_known_by_their_bytes(log: str, tmp_path: Path) 
     assert lead["id"] == "a1"
     assert set(lead["rules"]) == {"page", "day-on-site", "pricing", "download"}
     assert lead["rules"]["download"] == pytest.approx(10, abs=0.01)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_dash_is_stdin_gzip_or_not(log: str, packed: bool) -> None:
+    content = Path(log).read_bytes()
+    command = [sys.executable, "-m", "streams", "score", "-", "--json"]
+    done = subprocess.run(command, input=gzip.compress(content) if packed else content, capture_output=True, check=True)
+    assert done.stdout.decode() == run(log, "--json").output
 
 
 def test_lines_that_cannot_be_read_are_counted_and_the_first_is_shown(log: str) -> None:
