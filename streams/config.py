@@ -20,7 +20,7 @@ from streams.nearest import did_you_mean
 from streams.setting_lines import Path as KeyPath
 from streams.setting_lines import line_of
 from streams.setting_values import Port, RedisUrl, ZoneName, wrong_values
-from streams.setting_variables import ALIASES, OF_A_FILE, hint_at, unknown_variables, variables
+from streams.setting_variables import ALIASES, OF_A_FILE, hint_at, section_of, unknown_variables, variables
 from streams.topics import Topics
 
 DEFAULT_FILE = "leadstream.toml"
@@ -206,9 +206,10 @@ class _Reader:
                 if text is not None:
                     values[base] = text
             elif key not in hints:
-                full = (*path, key)
+                full, home = (*path, key), section_of(Settings, key) if not path else None
+                meant = f" It belongs into [{home}]." if home else did_you_mean(key, hints)
                 self._problems.append(
-                    f"{self._at(full)}{_dotted(full)}: unknown key.{did_you_mean(key, hints)} Known here: {', '.join(hints)}"
+                    f"{self._at(full)}{_dotted(full)}: unknown key.{meant} Known here: {', '.join(hints)}"
                 )
             else:
                 for name, value, inner in _sections(values[key], hints[key]):

@@ -31,6 +31,13 @@ def variables(settings: type) -> Iterator[tuple[str, Path]]:
     yield from ALIASES.items()
 
 
+def section_of(settings: type, key: str) -> str | None:
+    """The section that has this key, if it is the only one."""
+    sections = [name for name, hint in get_type_hints(settings).items() if is_dataclass(hint)]
+    homes = [name for name in sections if key in get_type_hints(hint_at(settings, (name,)))]
+    return homes[0] if len(homes) == 1 else None
+
+
 def hint_at(settings: type, path: Path) -> Any:
     """The type hint of the value at a path."""
     hint: Any = settings

@@ -100,6 +100,9 @@ def test_the_environment_wins(file: Path, tmp_path: Path) -> None:
         ("[alerts]\ntimezone = 'Europe/Berln'", ['Did you mean "Europe/Berlin"?']),
         ("[redis]\nurl = 'notaurl'", ["leadstream.toml:2: redis.url is not the URL of a Redis."]),
         ("not toml", ["leadstream.toml: "]),
+        ("port = 8080", ["leadstream.toml:1: port: unknown key. It belongs into [collector]. Known here: model, kafka"]),
+        ("url = 'x'", ["leadstream.toml:1: url: unknown key. Known here: model, kafka"]),
+        ("[redis]\nport = 1", ["leadstream.toml:2: redis.port: unknown key. Known here: url"]),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_with_line_and_nearest_key(tmp_path: Path, text: str, told: list[str]) -> None:
