@@ -8,9 +8,10 @@ from processors.model import ScoringModel
 from processors.model.conditions import ActCondition
 from processors.moves import Cause
 from processors.price import Price
-from schemas.event_names import BUILT_IN_NAMES
 from schemas.records import Part, TrackedEvent
 from streams.nearest import nearest
+
+_ALIKE = 0.75  # page_left is another name than page_view, pageview and page_veiw are not
 
 
 class Explanation(TypedDict):
@@ -45,7 +46,7 @@ def explain_event(scoring: ScoringModel, event: TrackedEvent) -> Explanation:
 
 def unknown_event(scoring: ScoringModel, name: str) -> str:
     """`no rule names the event "pageview"; the nearest name is "page_view"`; empty where a rule names it, or may by a
-    pattern. A name of our own is no mistyped one.
+    pattern.
     """
     named = set[str]()
     for rule in scoring.rules:
@@ -55,5 +56,5 @@ def unknown_event(scoring: ScoringModel, name: str) -> str:
             return ""
     if name in named:
         return ""
-    near = None if name in BUILT_IN_NAMES else nearest(name, sorted(named))
+    near = nearest(name, sorted(named), _ALIKE)
     return f'no rule names the event "{name}"' + (f'; the nearest name is "{near}"' if near else "")

@@ -17,6 +17,6 @@ def did_you_mean(word: str, known: Iterable[str], *, prefix: str = "") -> str:
     return f' Did you mean "{prefix}{near}"?' if near else ""
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant; None where none is near."""
-    return next(iter(get_close_matches(word, list(known), n=1)), None)
+def nearest(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """The known word that was probably meant; None where none is so alike."""
+    return next(iter(get_close_matches(word, list(known), n=1, cutoff=likeness)), None)

@@ -89,7 +89,7 @@ async def _scored(up: RunningUp, key: str, score: float) -> bool:
 async def test_a_killed_worker_is_started_again_and_a_dead_collector_ends_it(tmp_path: Path) -> None:
     (tmp_path / "leadstream.toml").write_text(SETTINGS)
     async with running_up(tmp_path) as up:
-        assert re.search(r"from the package \(minimal.yaml\); your own: \S*leadstream init\n", up.output)
+        assert re.search(r"from the package \(minimal.yaml\); your own: \S*leadstream init, ", up.output)
         assert 'data-key="web_1"' in up.line("Paste before </head>: ")
         await _refuse_and_allow(up)
 

@@ -23,6 +23,7 @@ def test_what_does_not_count_has_no_points(more: dict[str, Any], outcome: str, r
 
 
 MINIMAL = read_model(load_shipped("minimal"))
+MISTYPED = read_model(load_shipped("minimal").replace("page_view", "pageview"))
 PATTERN = read_model("leadstream: 1\nname: x\nrules: [{id: a, points: 1, when: {event: form_*}}]")
 
 
@@ -30,6 +31,7 @@ PATTERN = read_model("leadstream: 1\nname: x\nrules: [{id: a, points: 1, when: {
     ("model", "more", "hint"),
     [
         (MINIMAL, {"type": "pageview"}, 'no rule names the event "pageview"; the nearest name is "page_view"'),
+        (MISTYPED, {"type": "page_view"}, 'no rule names the event "page_view"; the nearest name is "pageview"'),
         (MINIMAL, {"type": "order_completed"}, 'no rule names the event "order_completed"'),
         (MINIMAL, {"type": "page_left"}, 'no rule names the event "page_left"'),
         (MINIMAL, {"url": "https://www.acme.example/imprint"}, ""),
