@@ -10,7 +10,7 @@ demo: $(STAMP)            ## play a B2B site for 60 simulated days, kill a worke
 	@$(BIN)/leadstream demo $(ARGS)
 
 test: $(STAMP)            ## every test; what a missing tool leaves out is named at the end
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(STAMP)           ## formatting, lint, types, import rules, dependencies, compose file
 	@$(BIN)/ruff format --check .
