@@ -4,6 +4,7 @@ They are plain dictionaries: what fastavro and the projecting decoder return wit
 milliseconds since 1970 in UTC and end in `_at`, durations end in their unit.
 """
 
+from collections.abc import Sequence
 from typing import NotRequired, Protocol, TypedDict
 
 Scalar = None | bool | int | float | str | list[str]
@@ -251,3 +252,5 @@ class LogRecord(Protocol):
     def key(self) -> bytes | None: ...
     @property
     def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...

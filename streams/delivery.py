@@ -14,9 +14,10 @@ from typing import Protocol
 
 import stamina
 
+from processors.dead_letters import dead_letter
 from schemas.codec import UndecodableError, decode
 from schemas.metrics import Metrics
-from schemas.records import DeadLetter
+from schemas.records import DeadLetter, LogRecord
 from sinks.base import Delivery, Input, RecordKind, RetryLater, Sink, StartOver, Undeliverable
 from streams.circuit import Circuit, DeadShare
 
@@ -27,7 +28,6 @@ KINDS: Mapping[Input, frozenset[RecordKind | None]] = {
     "transitions": frozenset({"StageTransition"}),
     "scores": frozenset({"LeadSnapshot", "ModelActivated", None}),
 }
-MAX_LETTER_VALUE_BYTES = 900_000  # with its envelope a dead letter stays below a broker's usual 1 MiB
 WAIT_INITIAL_SECONDS, WAIT_MAX_SECONDS, WAIT_JITTER_SECONDS = 0.1, 30.0, 1.0
 
 Place = tuple[str, int]  # topic, partition
@@ -37,21 +37,13 @@ class TooManyDeadLettersError(RuntimeError):
     """Most of the latest records could not be delivered. The sink stops and lags."""
 
 
-class Record(Protocol):
+class Record(LogRecord, Protocol):
     """A record of a topic, as aiokafka gives it."""
 
     @property
     def topic(self) -> str: ...
     @property
     def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
 
 
 class Log(Protocol):
@@ -205,7 +197,9 @@ class Deliverer:
                 f"{record.topic}/{record.partition}/{record.offset}: {reason}: {detail}. "
                 "It stops here and commits nothing more. Mend the cause, then start it again."
             )
-        await self._log.write_dead_letter(dead_letter(record, f"sink.{self._name}", reason, detail))
+        await self._log.write_dead_letter(
+            dead_letter(record, record.topic, record.partition, step=f"sink.{self._name}", reason=reason, detail=detail)
+        )
         self._metrics.count("leadstream_sink_dead_letters_total", sink=self._name, reason=reason)
         self._metrics.count("leadstream_sink_records_total", sink=self._name, outcome="dead_lettered")
 
@@ -229,27 +223,6 @@ def decode_record(record: Record, input_: Input) -> Delivery:
     if kind not in KINDS[input_]:
         raise UndecodableError("unknown_schema", f"a {kind} does not belong on {record.topic}")
     return Delivery(record.topic, record.partition, record.offset, record.key, kind, value, record.timestamp)
-
-
-def dead_letter(record: Record, step: str, reason: str, detail: str) -> DeadLetter:
-    """A value that is too large for a second record is cut; the context says so, and the original stays in its place."""
-    value, context = record.value, dict[str, str]()
-    if value is not None and len(value) > MAX_LETTER_VALUE_BYTES:
-        context["value_bytes"] = str(len(value))
-        value = value[:MAX_LETTER_VALUE_BYTES]
-    return {
-        "id": f"{record.topic}/{record.partition}/{record.offset}",
-        "reason": reason,
-        "detail": detail,
-        "step": step,
-        "seen_at": record.timestamp,
-        "topic": record.topic,
-        "partition": record.partition,
-        "offset": record.offset,
-        "key": record.key,
-        "value": value,
-        "context": context,
-    }
 
 
 def ends_of(records: Sequence[Record]) -> dict[Place, int]:

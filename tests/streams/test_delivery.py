@@ -13,12 +13,10 @@ from schemas.records import DeadLetter
 from sinks.base import RetryLater, StartOver, Undeliverable
 from streams.circuit import FAILURES_TO_OPEN, LEAST_DEAD
 from streams.delivery import (
-    MAX_LETTER_VALUE_BYTES,
     Deliverer,
     Place,
     SinkStatus,
     TooManyDeadLettersError,
-    dead_letter,
     decode_record,
 )
 from tests.sinks.memory import CountedMetrics, MemorySink
@@ -33,6 +31,7 @@ class FakeRecord:
     partition: int = 0
     timestamp: int = MARCH_2
     key: bytes | None = b"1c_81f2aaaa"
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class RecordedLog:
@@ -209,12 +208,6 @@ async def test_while_the_circuit_is_open_one_record_is_the_probe(rig: Rig) -> No
 def test_the_wait_is_what_was_asked_for_else_the_growing_one(rig: Rig, asked: float | None, waited: float) -> None:
     assert rig.deliverer._wait_after(RetryLater("busy", asked)) == waited
     assert rig.deliverer._wait_after(ValueError()) is False
-
-
-def test_a_value_too_large_for_a_second_record_is_cut_and_says_so() -> None:
-    letter = dead_letter(FakeRecord(1, b"x" * (MAX_LETTER_VALUE_BYTES + 1)), "sink.memory", "bad_avro", "")
-    assert len(letter["value"] or b"") == MAX_LETTER_VALUE_BYTES
-    assert letter["context"] == {"value_bytes": str(MAX_LETTER_VALUE_BYTES + 1)}
 
 
 @given(st.lists(st.sampled_from([RetryLater, Undeliverable]), max_size=15))
