@@ -239,6 +239,13 @@ class DeadLetter(TypedDict):
     context: dict[str, str]
 
 
+class DeadLetterHandled(TypedDict):
+    id: str
+    outcome: str
+    at: int
+    detail: str
+
+
 class LogRecord(Protocol):
     """A record of the events topic as it stands in the log, as aiokafka gives it."""
 

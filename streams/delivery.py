@@ -28,6 +28,7 @@ KINDS: Mapping[Input, frozenset[RecordKind | None]] = {
     "transitions": frozenset({"StageTransition"}),
     "scores": frozenset({"LeadSnapshot", "ModelActivated", None}),
 }
+UNDELIVERABLE = "undeliverable"  # the reason of a dead letter that the destination refused
 WAIT_INITIAL_SECONDS, WAIT_MAX_SECONDS, WAIT_JITTER_SECONDS = 0.1, 30.0, 1.0
 
 Place = tuple[str, int]  # topic, partition
@@ -148,7 +149,7 @@ class Deliverer:
             raise
         except Undeliverable as error:
             self._confirmed(batch, originals, error.done)
-            await self._write_dead_letter(originals[0], "undeliverable", error.reason)
+            await self._write_dead_letter(originals[0], UNDELIVERABLE, error.reason)
             del batch[0], originals[0]
         else:
             self._confirmed(batch, originals, size)
