@@ -19,7 +19,8 @@ from schemas.codec import UndecodableError, decode
 from schemas.metrics import Metrics
 from schemas.records import DeadLetter, LogRecord
 from sinks.base import Delivery, Input, RecordKind, RetryLater, Sink, StartOver, Undeliverable
-from streams.circuit import Circuit, DeadShare
+from streams.circuit import Circuit
+from streams.dead_share import DEFAULT_LIMIT, DeadShare
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,9 @@ class SinkStatus:
 
 
 class Deliverer:
-    """`name` labels metrics and dead letters. `topics` says which input each topic is."""
+    """`name` labels metrics and dead letters. `topics` says which input each topic is. With a larger share of dead letters
+    than `dead_letter_share` the sink stops.
+    """
 
     def __init__(
         self,
@@ -89,6 +92,7 @@ class Deliverer:
         metrics: Metrics,
         now_ms: Callable[[], int],
         status: SinkStatus,
+        dead_letter_share: float = DEFAULT_LIMIT,
     ) -> None:
         self._name = name
         self._sink = sink
@@ -97,7 +101,7 @@ class Deliverer:
         self._metrics = metrics
         self._now_ms = now_ms
         self._status = status
-        self._share = DeadShare()
+        self._share = DeadShare(dead_letter_share)
 
     async def handle(self, records: Sequence[Record]) -> None:
         """Deliver or dead-letter every record, then commit.
@@ -182,7 +186,7 @@ class Deliverer:
             return
         now = self._now_ms()
         for each in batch[:done]:
-            self._share.add(dead=False)
+            self._share.add(1, 0)
             delay = max(now - each.timestamp_ms, 0) / 1000
             self._metrics.observe("leadstream_sink_delay_seconds", delay, sink=self._name)
         self._metrics.count("leadstream_sink_records_total", done, sink=self._name, outcome="delivered")
@@ -191,13 +195,11 @@ class Deliverer:
         del batch[:done], originals[:done]
 
     async def _write_dead_letter(self, record: Record, reason: str, detail: str) -> None:
-        self._share.add(dead=True)
+        self._share.add(1, 1)
         if self._share.too_large:
-            raise TooManyDeadLettersError(
-                f"sink {self._name}: most of the latest records cannot be delivered, the last one "
-                f"{record.topic}/{record.partition}/{record.offset}: {reason}: {detail}. "
-                "It stops here and commits nothing more. Mend the cause, then start it again."
-            )
+            place = f"{record.topic}/{record.partition}/{record.offset}"
+            why = self._share.why_it_stops("sinks.dead_letter_share", place, reason, detail)
+            raise TooManyDeadLettersError(f"sink {self._name} stops: {why}")
         await self._log.write_dead_letter(
             dead_letter(record, record.topic, record.partition, step=f"sink.{self._name}", reason=reason, detail=detail)
         )

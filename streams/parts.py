@@ -23,6 +23,7 @@ from streams.announced_exit import AnnouncedExits
 from streams.clock import SystemClock
 from streams.collector_settings import collector_settings
 from streams.config import Settings, clock_of, topics_of
+from streams.dead_share import DeadShare
 from streams.delivery import SinkStatus
 from streams.dev_page import DevPage
 from streams.engine.settings import EngineSettings
@@ -52,8 +53,11 @@ def make_worker(settings: Settings, partitions: int, models: FirstModels, metric
         "DeadLetter": topics.dead_letters,
     }
 
+    share = DeadShare(settings.worker.dead_letter_share)  # of the whole worker: each of its partitions adds to it
+
     def empty_state(number: int) -> ScoringState:
-        return ScoringState(PartitionFold(topics.events, number, partitions, models[number]), number, outputs, metrics)
+        fold = PartitionFold(topics.events, number, partitions, models[number])
+        return ScoringState(fold, number, outputs, metrics, share)
 
     # The embedded broker needs half a session for the first join, has no idempotent producer, and answers a fetch that
     # finds nothing only at the end of its wait.
@@ -192,6 +196,7 @@ async def run_named_sink(
         kafka={"bootstrap_servers": settings.kafka.bootstrap_servers},
         session_timeout_ms=6_000 if settings.kafka.embedded else 10_000,
         fetch_wait_ms=25 if settings.kafka.embedded else 500,
+        dead_letter_share=settings.sinks.dead_letter_share,
     )
 
     async def check() -> str | None:

@@ -18,6 +18,7 @@ from schemas.records import DeadLetter
 from sinks.base import Undeliverable
 from sources.base import BrokerUnavailableError, OutgoingRecord
 from sources.config import WriteKey
+from streams.dead_share import DeadShare
 from streams.delivery import Deliverer, Place, SinkStatus
 from streams.engine.checkpoint import ChangelogRecord, Checkpoint
 from streams.engine.partitions import Batch, Partition, Partitions
@@ -127,7 +128,7 @@ class WorkerRig(Rig):
     async def take_garbage(self) -> None:
         topics: dict[Kind, str] = {"DeadLetter": "dead-letters"}
         fold = PartitionFold("topic", 0, 1)
-        state = ScoringState(fold, 0, topics, CountingMetrics())
+        state = ScoringState(fold, 0, topics, CountingMetrics(), DeadShare())
         partition = Partition(0, 1, state, 7, 0, 8)
         partitions = Partitions(self._send, CountingMetrics(), batch_records=10)
         partitions.own([partition])
