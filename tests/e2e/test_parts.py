@@ -160,6 +160,25 @@ async def test_a_worker_that_can_use_next_to_nothing_stops_with_70_and_loses_not
         await eventually(all_kept, seconds=60)
 
 
+async def test_a_record_as_large_as_a_topic_takes_becomes_a_letter_and_stops_no_worker(
+    broker: Broker, redis_url: str, prefix: str, tmp_path: Path
+) -> None:
+    async with deployment(broker, redis_url, prefix, tmp_path) as parts:
+        headers = [("traceparent", b"00-abc")]
+        async with producer_of(broker.bootstrap_servers, max_request_size=2 << 20) as producer:
+            for key, size in ((b"1ada", 1_048_400), (b"k" * 600_000, 400_000)):  # the letter has its key twice
+                await producer.send_and_wait(parts.topics.events, b"x" * size, key=key, partition=1, headers=headers)
+        worker = parts.start_worker()
+
+        async def both_kept() -> bool:
+            letters = await read_letters(broker.bootstrap_servers, parts.topics.dead_letters, PARTITIONS)
+            cut = [{*letter.letter["context"]} for letter in letters]
+            return cut == [{"header.traceparent", "value_bytes"}, {"header.traceparent", "key_bytes"}]
+
+        await eventually(both_kept, seconds=60)
+        assert worker.exit_code is None, parts.log("worker")
+
+
 async def test_a_sink_that_can_use_next_to_nothing_stops_with_70_and_one_line(
     broker: Broker, redis_url: str, prefix: str, tmp_path: Path
 ) -> None:
