@@ -33,8 +33,10 @@ class Outbox:
 
     def refuse(self, record: LogRecord, refused: Refused | UndecodableError) -> None:
         """The record comes to nothing, and is kept whole."""
-        letter = dead_letter(record, self._topic, self._partition, refused.reason, refused.detail)
-        self.sent.append(Sent("DeadLetter", record.key or CONTROL_KEY, letter))
+        letter = dead_letter(
+            record, self._topic, self._partition, step="worker", reason=refused.reason, detail=refused.detail
+        )
+        self.sent.append(Sent("DeadLetter", letter["key"] or CONTROL_KEY, encode("DeadLetter", letter)))
         self.outcomes[refused.reason] += 1
 
     def take(self) -> list[Sent]:

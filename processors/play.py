@@ -21,6 +21,7 @@ class PlayedRecord:
     timestamp: int
     key: bytes
     value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class Play:

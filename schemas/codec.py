@@ -31,6 +31,7 @@ Kind = Literal[
     "StageTransition",
     "LeadSnapshot",
     "DeadLetter",
+    "DeadLetterHandled",
 ]
 
 

@@ -4,6 +4,7 @@ They are plain dictionaries: what fastavro and the projecting decoder return wit
 milliseconds since 1970 in UTC and end in `_at`, durations end in their unit.
 """
 
+from collections.abc import Sequence
 from typing import NotRequired, Protocol, TypedDict
 
 Scalar = None | bool | int | float | str | list[str]
@@ -238,6 +239,13 @@ class DeadLetter(TypedDict):
     context: dict[str, str]
 
 
+class DeadLetterHandled(TypedDict):
+    id: str
+    outcome: str
+    at: int
+    detail: str
+
+
 class LogRecord(Protocol):
     """A record of the events topic as it stands in the log, as aiokafka gives it."""
 
@@ -251,3 +259,5 @@ class LogRecord(Protocol):
     def key(self) -> bytes | None: ...
     @property
     def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import cast
+from typing import Any, cast
 
 from aiokafka import ConsumerRecord, TopicPartition
 
-from schemas.codec import UndecodableError, decode
+from schemas.codec import Kind, UndecodableError, decode
 from schemas.records import DeadLetter, StageTransition
 from streams.live_rows import LiveRows
 from streams.log_reader import log_start, read_log
@@ -84,10 +84,7 @@ class TransitionsCheck:
 
 
 def _transition(record: ConsumerRecord) -> StageTransition | None:
-    try:
-        kind, value = decode(record.value or b"")
-    except UndecodableError:
-        return None
+    kind, value = _decoded(record)
     return cast("StageTransition", value) if kind == "StageTransition" else None
 
 
@@ -130,14 +127,17 @@ class LettersCheck:
         """`expected`: ids that the log gives -> reason."""
         report.dead_letters = len(expected)
         starts = await log_start(self.bootstrap_servers, self.partitions)
-        missing = dict(expected)
+        missing, unexpected = dict(expected), dict[str, str]()
         async for record in read_log(self.bootstrap_servers, self.partitions, start=starts):
-            letter = _letter(record)
-            if letter is None or not self._judges(letter):
+            kind, value = _decoded(record)
+            if kind == "DeadLetterHandled":
+                unexpected.pop(value["id"], None)  # somebody has looked at it
+            if kind != "DeadLetter" or not self._judges(letter := cast("DeadLetter", value)):
                 continue
             missing.pop(letter["id"], None)
             if letter["id"] not in expected:
-                report.differences.append(_letter_differs(letter["id"], letter["reason"], "no dead letter"))
+                unexpected[letter["id"]] = letter["reason"]
+        report.differences += [_letter_differs(id_, reason, "no dead letter") for id_, reason in unexpected.items()]
         if any(start > 0 for start in starts.values()):
             report.expired_letters = len(missing)  # letters are kept for a shorter time than the log
             return
@@ -155,9 +155,8 @@ def _letter_differs(id_: str, live: str, replayed: str) -> Difference:
     return Difference(f"dead letter {id_}", "record", live, replayed)
 
 
-def _letter(record: ConsumerRecord) -> DeadLetter | None:
+def _decoded(record: ConsumerRecord) -> tuple[Kind | None, dict[str, Any]]:
     try:
-        kind, value = decode(record.value or b"")
+        return decode(record.value or b"")
     except UndecodableError:
-        return None
-    return cast("DeadLetter", value) if kind == "DeadLetter" else None
+        return None, {}

@@ -16,10 +16,11 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from streams.clock import Clock, PlayedClock, SystemClock
+from streams.dead_share import DEFAULT_LIMIT
 from streams.nearest import did_you_mean
 from streams.setting_lines import Path as KeyPath
 from streams.setting_lines import line_of
-from streams.setting_values import Port, RedisUrl, ZoneName, wrong_values
+from streams.setting_values import Port, RedisUrl, Share, ZoneName, wrong_values
 from streams.setting_variables import ALIASES, OF_A_FILE, hint_at, section_of, unknown_variables, variables
 from streams.topics import Topics
 
@@ -64,12 +65,14 @@ class Worker:
     instance_id: str = ""  # static group membership: unique per worker, the same after a restart
     status_host: str = "127.0.0.1"
     status_port: Port = 0  # /livez /readyz /metrics; 0: none
+    dead_letter_share: Share = DEFAULT_LIMIT  # above it the worker stops; 1.0: never
 
 
 @dataclass(frozen=True)
 class Sinks:
     status_host: str = "127.0.0.1"
     status_port: Port = 0
+    dead_letter_share: Share = DEFAULT_LIMIT
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,13 @@ from typing import Protocol
 
 import stamina
 
+from processors.dead_letters import dead_letter
 from schemas.codec import UndecodableError, decode
 from schemas.metrics import Metrics
-from schemas.records import DeadLetter
+from schemas.records import DeadLetter, LogRecord
 from sinks.base import Delivery, Input, RecordKind, RetryLater, Sink, StartOver, Undeliverable
-from streams.circuit import Circuit, DeadShare
+from streams.circuit import Circuit
+from streams.dead_share import DEFAULT_LIMIT, DeadShare
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +29,7 @@ KINDS: Mapping[Input, frozenset[RecordKind | None]] = {
     "transitions": frozenset({"StageTransition"}),
     "scores": frozenset({"LeadSnapshot", "ModelActivated", None}),
 }
-MAX_LETTER_VALUE_BYTES = 900_000  # with its envelope a dead letter stays below a broker's usual 1 MiB
+UNDELIVERABLE = "undeliverable"  # the reason of a dead letter that the destination refused
 WAIT_INITIAL_SECONDS, WAIT_MAX_SECONDS, WAIT_JITTER_SECONDS = 0.1, 30.0, 1.0
 
 Place = tuple[str, int]  # topic, partition
@@ -37,21 +39,13 @@ class TooManyDeadLettersError(RuntimeError):
     """Most of the latest records could not be delivered. The sink stops and lags."""
 
 
-class Record(Protocol):
+class Record(LogRecord, Protocol):
     """A record of a topic, as aiokafka gives it."""
 
     @property
     def topic(self) -> str: ...
     @property
     def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
 
 
 class Log(Protocol):
@@ -84,7 +78,9 @@ class SinkStatus:
 
 
 class Deliverer:
-    """`name` labels metrics and dead letters. `topics` says which input each topic is."""
+    """`name` labels metrics and dead letters. `topics` says which input each topic is. With a larger share of dead letters
+    than `dead_letter_share` the sink stops.
+    """
 
     def __init__(
         self,
@@ -96,6 +92,7 @@ class Deliverer:
         metrics: Metrics,
         now_ms: Callable[[], int],
         status: SinkStatus,
+        dead_letter_share: float = DEFAULT_LIMIT,
     ) -> None:
         self._name = name
         self._sink = sink
@@ -104,7 +101,7 @@ class Deliverer:
         self._metrics = metrics
         self._now_ms = now_ms
         self._status = status
-        self._share = DeadShare()
+        self._share = DeadShare(dead_letter_share)
 
     async def handle(self, records: Sequence[Record]) -> None:
         """Deliver or dead-letter every record, then commit.
@@ -156,7 +153,7 @@ class Deliverer:
             raise
         except Undeliverable as error:
             self._confirmed(batch, originals, error.done)
-            await self._write_dead_letter(originals[0], "undeliverable", error.reason)
+            await self._write_dead_letter(originals[0], UNDELIVERABLE, error.reason)
             del batch[0], originals[0]
         else:
             self._confirmed(batch, originals, size)
@@ -189,7 +186,7 @@ class Deliverer:
             return
         now = self._now_ms()
         for each in batch[:done]:
-            self._share.add(dead=False)
+            self._share.add(1, 0)
             delay = max(now - each.timestamp_ms, 0) / 1000
             self._metrics.observe("leadstream_sink_delay_seconds", delay, sink=self._name)
         self._metrics.count("leadstream_sink_records_total", done, sink=self._name, outcome="delivered")
@@ -198,14 +195,14 @@ class Deliverer:
         del batch[:done], originals[:done]
 
     async def _write_dead_letter(self, record: Record, reason: str, detail: str) -> None:
-        self._share.add(dead=True)
+        self._share.add(1, 1)
         if self._share.too_large:
-            raise TooManyDeadLettersError(
-                f"sink {self._name}: most of the latest records cannot be delivered, the last one "
-                f"{record.topic}/{record.partition}/{record.offset}: {reason}: {detail}. "
-                "It stops here and commits nothing more. Mend the cause, then start it again."
-            )
-        await self._log.write_dead_letter(dead_letter(record, f"sink.{self._name}", reason, detail))
+            place = f"{record.topic}/{record.partition}/{record.offset}"
+            why = self._share.why_it_stops("sinks.dead_letter_share", place, reason, detail)
+            raise TooManyDeadLettersError(f"sink {self._name} stops: {why}")
+        await self._log.write_dead_letter(
+            dead_letter(record, record.topic, record.partition, step=f"sink.{self._name}", reason=reason, detail=detail)
+        )
         self._metrics.count("leadstream_sink_dead_letters_total", sink=self._name, reason=reason)
         self._metrics.count("leadstream_sink_records_total", sink=self._name, outcome="dead_lettered")
 
@@ -229,27 +226,6 @@ def decode_record(record: Record, input_: Input) -> Delivery:
     if kind not in KINDS[input_]:
         raise UndecodableError("unknown_schema", f"a {kind} does not belong on {record.topic}")
     return Delivery(record.topic, record.partition, record.offset, record.key, kind, value, record.timestamp)
-
-
-def dead_letter(record: Record, step: str, reason: str, detail: str) -> DeadLetter:
-    """A value that is too large for a second record is cut; the context says so, and the original stays in its place."""
-    value, context = record.value, dict[str, str]()
-    if value is not None and len(value) > MAX_LETTER_VALUE_BYTES:
-        context["value_bytes"] = str(len(value))
-        value = value[:MAX_LETTER_VALUE_BYTES]
-    return {
-        "id": f"{record.topic}/{record.partition}/{record.offset}",
-        "reason": reason,
-        "detail": detail,
-        "step": step,
-        "seen_at": record.timestamp,
-        "topic": record.topic,
-        "partition": record.partition,
-        "offset": record.offset,
-        "key": record.key,
-        "value": value,
-        "context": context,
-    }
 
 
 def ends_of(records: Sequence[Record]) -> dict[Place, int]:

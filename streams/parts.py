@@ -16,13 +16,14 @@ from sinks.channels import TerminalChannel, open_channels
 from sinks.config import SHOWN_TRAITS, AlertsSettings, RedisSettings, WebhookSettings
 from sinks.redis_leads import RedisLeads
 from sinks.webhook import WebhookSink
-from sources.config import CollectorSettings, WriteKey
 from sources.http.app import Collector
 from sources.http.server import CollectorServer
 from sources.kafka_producer import KafkaEventProducer
 from streams.announced_exit import AnnouncedExits
 from streams.clock import SystemClock
+from streams.collector_settings import collector_settings
 from streams.config import Settings, clock_of, topics_of
+from streams.dead_share import DeadShare
 from streams.delivery import SinkStatus
 from streams.dev_page import DevPage
 from streams.engine.settings import EngineSettings
@@ -52,8 +53,11 @@ def make_worker(settings: Settings, partitions: int, models: FirstModels, metric
         "DeadLetter": topics.dead_letters,
     }
 
+    share = DeadShare(settings.worker.dead_letter_share)  # of the whole worker: each of its partitions adds to it
+
     def empty_state(number: int) -> ScoringState:
-        return ScoringState(PartitionFold(topics.events, number, partitions, models[number]), number, outputs, metrics)
+        fold = PartitionFold(topics.events, number, partitions, models[number])
+        return ScoringState(fold, number, outputs, metrics, share)
 
     # The embedded broker needs half a session for the first join, has no idempotent producer, and answers a fetch that
     # finds nothing only at the end of its wait.
@@ -110,15 +114,6 @@ async def running_collector(
         ValueError: a setting that is none, such as a network in `trusted_proxies`.
     """
     topics, clock = topics_of(settings), clock_of(settings)
-    collector_settings = CollectorSettings(
-        secret=settings.collector.key_secret.encode(),
-        write_keys=tuple(WriteKey(key.name, key.key) for key in settings.write_keys),
-        origins=tuple(settings.collector.origins),
-        allow_loopback_origins=settings.collector.allow_loopback_origins,
-        trusted_proxies=tuple(settings.collector.trusted_proxies),
-        events_topic=topics.events,
-        dead_letters_topic=topics.dead_letters,
-    )
     producer = KafkaEventProducer(
         settings.kafka.bootstrap_servers,
         {topics.events: partitions, topics.dead_letters: partitions},
@@ -128,7 +123,7 @@ async def running_collector(
         model = await stack.enter_async_context(watched_model(settings.redis.url, clock.now_ms))
         requests = RecentRequests(clock.now_ms) if settings.collector.dev_page else None
         collector = Collector(
-            collector_settings,
+            collector_settings(settings),
             producer,
             now_ms=clock.now_ms,
             metrics=metrics,
@@ -201,6 +196,7 @@ async def run_named_sink(
         kafka={"bootstrap_servers": settings.kafka.bootstrap_servers},
         session_timeout_ms=6_000 if settings.kafka.embedded else 10_000,
         fetch_wait_ms=25 if settings.kafka.embedded else 500,
+        dead_letter_share=settings.sinks.dead_letter_share,
     )
 
     async def check() -> str | None:

@@ -4,24 +4,28 @@ from collections.abc import Mapping, Sequence
 
 from processors.fold_partition import PartitionFold
 from processors.outbox import Sent
-from schemas.codec import Kind, UndecodableError
+from schemas.codec import Kind, UndecodableError, decode
 from schemas.metrics import Metrics
 from schemas.records import LogRecord
 from schemas.rows import UnreadableRowError
-from streams.engine.state import CorruptRowError, Output
+from streams.dead_share import DeadShare
+from streams.engine.state import CorruptRowError, Output, StopWorkerError
 
 
 class ScoringState:
     """Gives every record that the fold sends its topic, and counts what became of those it took.
 
-    Every topic has as many partitions as the events topic, so what is said of a lead goes to the lead's own number.
+    With too large a share of dead letters the worker stops; `share` is common to all its partitions. Every topic has as many partitions as the events topic, so what is said of a lead goes to the lead's own number.
     """
 
-    def __init__(self, fold: PartitionFold, number: int, topics: Mapping[Kind, str], metrics: Metrics) -> None:
+    def __init__(
+        self, fold: PartitionFold, number: int, topics: Mapping[Kind, str], metrics: Metrics, share: DeadShare
+    ) -> None:
         self._fold = fold
         self._number = number
         self._topics = topics
         self._metrics = metrics
+        self._share = share
 
     def restore(self, key: bytes, value: bytes | None) -> None:
         try:
@@ -47,8 +51,20 @@ class ScoringState:
         sent = self._fold.fold(records)
         for outcome, count in self._fold.outcomes.items():
             self._metrics.count("leadstream_worker_records_total", count, outcome=outcome)
+        ticks = self._fold.outcomes["tick"]  # the worker's own; on a quiet site they would be most of what it reads
         self._fold.outcomes.clear()
+        self._judge(len(records) - ticks, [one for one in sent if one.kind == "DeadLetter"])
         return [self._output(one) for one in sent]
+
+    def _judge(self, seen: int, letters: Sequence[Sent]) -> None:
+        self._share.add(seen, len(letters))
+        if letters and self._share.too_large:
+            decoded = [decode(one.value or b"")[1] for one in letters]
+            newest = max(decoded, key=lambda letter: int(letter["offset"]))
+            text = self._share.why_it_stops(
+                "worker.dead_letter_share", newest["id"], newest["reason"], newest["detail"]
+            )
+            raise StopWorkerError(text)
 
     def take_snapshots(self) -> list[Output]:
         return [self._output(one) for one in self._fold.take_snapshots()]

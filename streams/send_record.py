@@ -1,6 +1,44 @@
-"""Writes one record, acknowledged by all brokers that must have it."""
+"""Writes records, each acknowledged by all brokers that must have it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaProducer, TopicPartition
+
+MAX_REQUEST_BYTES = 2 << 20  # the topic's own limit decides
+
+
+class RecordWriter:
+    """A producer for commands."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, bootstrap_servers: str) -> AsyncIterator["RecordWriter"]:
+        """Raises:
+        aiokafka.errors.KafkaError: the broker is away.
+        """
+        producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", max_request_size=MAX_REQUEST_BYTES)
+        await producer.start()
+        try:
+            yield cls(producer)
+        finally:
+            await producer.stop()
+
+    async def write(self, records: Sequence[tuple[TopicPartition, bytes, bytes]], timestamp_ms: int) -> list[int]:
+        """The offset of each. They are on their way together, in this order within a partition.
+
+        Raises:
+            aiokafka.errors.KafkaError: the broker did not take one; some may be in the log.
+        """
+        sent = [
+            await self._producer.send(tp.topic, value, key=key, partition=tp.partition, timestamp_ms=timestamp_ms)
+            for tp, key, value in records
+        ]
+        return [metadata.offset for metadata in await asyncio.gather(*sent)]
 
 
 async def send_record(
@@ -11,13 +49,6 @@ async def send_record(
     Raises:
         aiokafka.errors.KafkaError: the broker did not take it.
     """
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all")
-    await producer.start()
-    try:
-        metadata = await producer.send_and_wait(
-            tp.topic, value, key=key, partition=tp.partition, timestamp_ms=timestamp_ms
-        )
-    finally:
-        await producer.stop()
-    offset: int = metadata.offset
+    async with RecordWriter.open(bootstrap_servers) as writer:
+        [offset] = await writer.write([(tp, key, value)], timestamp_ms)
     return offset

@@ -15,6 +15,7 @@ from schemas.codec import encode
 from schemas.metrics import Metrics
 from schemas.records import DeadLetter
 from sinks.base import Input, Sink
+from streams.dead_share import DEFAULT_LIMIT
 from streams.delivery import Deliverer, Place, Record, SinkStatus
 from streams.topics import Topics, sink_group
 
@@ -30,7 +31,7 @@ NEVER_MS = 2**31 - 1
 class SinkRun:
     """What a sink process is told. `kafka`: keyword arguments of every aiokafka client (servers, TLS, SASL).
 
-    `fetch_wait_ms`: how long a broker may hold a fetch that finds nothing. The embedded one answers only at its end.
+    `dead_letter_share`: the sink stops above it. `fetch_wait_ms`: how long a broker may hold a fetch that finds nothing. The embedded one answers only at its end.
     """
 
     name: str
@@ -39,6 +40,7 @@ class SinkRun:
     session_timeout_ms: int = 10_000
     batch_records: int = 200
     fetch_wait_ms: int = 500
+    dead_letter_share: float = DEFAULT_LIMIT
 
     @property
     def group(self) -> str:
@@ -81,7 +83,16 @@ async def run_sink(
         await consumer.start()
         kafka = _KafkaLog(run, consumer, producer)
         inputs = run.inputs_of(sink)
-        deliverer = Deliverer(run.name, sink, kafka, inputs, metrics=metrics, now_ms=now_ms, status=status)
+        deliverer = Deliverer(
+            run.name,
+            sink,
+            kafka,
+            inputs,
+            metrics=metrics,
+            now_ms=now_ms,
+            status=status,
+            dead_letter_share=run.dead_letter_share,
+        )
         loop = _Loop(run, consumer, deliverer, status, stop, from_beginning=from_beginning)
         consumer.subscribe(list(inputs), listener=loop)
         watch = asyncio.create_task(_watch_lag(run.name, consumer, loop, status, metrics))

@@ -16,7 +16,15 @@ from sources.config import CollectorSettings
 from sources.http import answers
 from sources.http.cors import Origins, answer_headers, preflight_headers
 from sources.http.records import records_of
-from sources.http.requests import EVENTS_PATH, SEGMENT_PATHS, CollectorRequest, Read, Refused, read_request
+from sources.http.requests import (
+    EVENTS_PATH,
+    KEPT_HEADERS,
+    SEGMENT_PATHS,
+    CollectorRequest,
+    Read,
+    Refused,
+    read_request,
+)
 from sources.outcomes import Accepted
 
 SENT_AT_HEADER: Final = "X-Leadstream-Sent-At"  # ms UTC at the client; copied, for measuring latency
@@ -177,6 +185,7 @@ class Collector:
             authorization=headers.get("Authorization"),
             query=request.query,
             sent_at=headers.get(SENT_AT_HEADER),
+            kept_headers={name: headers[name] for name in KEPT_HEADERS if name in headers},
         )
 
     def _too_large(self) -> web.Response:

@@ -21,13 +21,15 @@ SEGMENT_PATHS: Final[Mapping[str, str | None]] = {
     "/v1/b": None,
 }
 EVENTS_PATH: Final = "/v1/events"
+# What a dead letter keeps of the headers: a list of what may be kept, so no authorization, cookie or key ever is.
+KEPT_HEADERS: Final = ("Content-Encoding", "Content-Type", "DNT", "Origin", "Sec-GPC", "User-Agent")
 _STATUS: Final[Mapping[Reason, Literal[400, 413]]] = {"too_large": 413, "too_many": 413}
 
 
 @dataclass(frozen=True, slots=True)
 class CollectorRequest:
     """`ip` is the client's, behind proxies too; `body` as received, packed or not; `received_at` is ms UTC; `sent_at` is the real time
-    at the client, if it said one in the header for measuring latency.
+    at the client, if it said one in the header for measuring latency; `kept_headers` are those of `KEPT_HEADERS`.
     """
 
     path: str
@@ -38,6 +40,7 @@ class CollectorRequest:
     authorization: str | None = field(default=None, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     sent_at: str | None = None
+    kept_headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,6 @@ def _read_items(
     name = key.name if key else None
     arrival = Arrival(
         received_at=request.received_at,
-        sent_at=envelope.get("sentAt"),
         user_agent=visitors_agent(request.user_agent),
         ip=request.ip,
         write_key_name=name,
@@ -141,7 +143,9 @@ def _calls(value: Any) -> tuple[dict[str, Any], list[Any]]:
 
 
 def _merged(item: Any, envelope: dict[str, Any]) -> Any:
-    """A call with the batch's `context` and `integrations` beneath its own."""
+    """A call with the batch's `context`, `integrations` and `sentAt` beneath its own: it then says all by itself, also
+    as a dead letter.
+    """
     if not isinstance(item, dict):
         return item
     merged = dict(item)
@@ -149,4 +153,6 @@ def _merged(item: Any, envelope: dict[str, Any]) -> Any:
         common, own = envelope.get(name), item.get(name)
         if isinstance(common, dict) and (own is None or isinstance(own, dict)):
             merged[name] = {**common, **(own or {})}
+    if envelope.get("sentAt") and not item.get("sentAt"):
+        merged["sentAt"] = envelope["sentAt"]
     return merged

@@ -1,18 +1,24 @@
-"""`leadstream dlq list|show`."""
+"""`leadstream dlq`: the group, `list` and `show`."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import click
-from aiokafka import TopicPartition
 
-from streams.cli.exits import FINDING, CommandError
+from streams.cli.dlq_handling import (
+    all_letters,
+    drop,
+    named_letter,
+    reason_option,
+    refuse_number_0,
+    replay,
+    told,
+)
 from streams.cli.printing import escaped, print_json, shown_bytes, when
-from streams.cli.record_text import record_data
-from streams.cli.services import partition_count, run, settings_of
+from streams.cli.services import settings_of
 from streams.cli.words import Group
-from streams.config import Settings, topics_of
-from streams.log_reader import read_log
+from streams.letters import Letter
 
 _DETAIL = 80
 
@@ -24,34 +30,44 @@ def dlq() -> None:
     \b
     leadstream dlq list
     leadstream dlq show 12
+    leadstream dlq replay --reason unknown_schema
     """
 
 
+dlq.add_command(replay)
+dlq.add_command(drop)
+
+
 @dlq.command("list")
-@click.option("--reason", help="The letters of this reason, one a line.")
+@reason_option
+@click.option("--all", "handled_too", is_flag=True, help="Also those that were replayed or dropped.")
 @click.option("--json", "as_json", is_flag=True, help="Print the letters as JSON.")
 @click.pass_context
-def list_(context: click.Context, reason: str | None, as_json: bool) -> None:
-    """Count dead letters by reason, or list those of one.
+def list_(context: click.Context, reason: str | None, *, handled_too: bool, as_json: bool) -> None:
+    """Count the open dead letters by reason, or list those of one.
 
     \b
     leadstream dlq list
     leadstream dlq list --reason bad_json
+    leadstream dlq list --all
 
     `number` is what `dlq show` takes; it counts from the oldest letter that is kept.
     """
-    settings = settings_of(context)
-    letters = [(n, letter) for n, letter in _numbered(settings) if reason in (None, letter["reason"])]
+    everything = all_letters(settings_of(context))
+    fitting = [letter for letter in everything if reason in (None, letter.letter["reason"])]
+    letters = [letter for letter in fitting if handled_too or not letter.handled]
     if as_json:
-        print_json([{"number": number, **_as_data(letter)} for number, letter in letters])
+        print_json([_as_data(letter) for letter in letters])
     elif not letters:
-        click.echo("no dead letters" if reason is None else f"no dead letters with the reason {escaped(reason)!r}")
+        which = "" if reason is None else f" with the reason {reason!r}"
+        handled = f"; {len(fitting):,} handled: --all" if fitting else ""
+        click.echo(f"no {'open ' if fitting else ''}dead letters{which}{handled}")
+    elif handled_too:
+        _print_lines(letters, [escaped(told(letter)) for letter in letters])
     elif reason is None:
         _print_reasons(letters)
     else:
-        click.echo(f"{'number':>6}  {'seen at':<34} detail")
-        for number, letter in letters:
-            click.echo(f"{number:>6}  {when(letter['seen_at']):<34} {_detail(letter)}")
+        _print_lines(letters, [_detail(letter) for letter in letters])
 
 
 @dlq.command()
@@ -67,22 +83,16 @@ def show(context: click.Context, number: str, as_json: bool) -> None:
     leadstream dlq show 12
     leadstream dlq show leadstream.events.v1/0/4711
     """
-    if number and not number.strip("0"):
-        raise click.BadParameter("the numbers of `dlq list` begin with 1", context, param_hint="NUMBER|ID")
-    letters = _numbered(settings_of(context))
-    found = next(((n, letter) for n, letter in letters if number in (str(n), letter["id"])), None)
-    if found is None:
-        raise CommandError(
-            f"there is no dead letter {escaped(number)}; there are {len(letters)}",
-            "see: leadstream dlq list",
-            code=FINDING,
-        )
+    refuse_number_0(number)
+    letter = named_letter(all_letters(settings_of(context)), number)
     if as_json:
-        print_json({"number": found[0], **_as_data(found[1])})
+        print_json(_as_data(letter))
         return
-    for name, value in _as_data(found[1]).items():
+    for name, value in _shown(letter).items():
         if value is not None:
             click.echo(f"{name:<10} {escaped(_text(name, value))}")
+    if letter.handled:
+        click.echo(f"{'handled':<10} {escaped(told(letter))}")
 
 
 def _text(name: str, value: Any) -> str:
@@ -94,41 +104,33 @@ def _text(name: str, value: Any) -> str:
     return str(value)
 
 
-def _numbered(settings: Settings) -> list[tuple[int, dict[str, Any]]]:
-    """Every letter once, in the order in which the records were seen, numbered from 1."""
-    return list(enumerate(run(_letters(settings), settings), 1))
+def _print_lines(letters: Sequence[Letter], lines: Sequence[str]) -> None:
+    click.echo(f"{'number':>6}  {'reason':<16} {'seen at':<34} detail")
+    for letter, line in zip(letters, lines, strict=True):
+        reason, seen_at = escaped(letter.letter["reason"]), when(letter.letter["seen_at"])
+        click.echo(f"{letter.number:>6}  {reason:<16} {seen_at:<34} {line}")
 
 
-async def _letters(settings: Settings) -> list[dict[str, Any]]:
-    servers = settings.kafka.bootstrap_servers
-    tps = [
-        TopicPartition(topics_of(settings).dead_letters, number) for number in range(await partition_count(settings))
-    ]
-    found: dict[str, dict[str, Any]] = {}
-    records = [record async for record in read_log(servers, tps)]
-    for record in sorted(records, key=lambda record: (record.timestamp, record.partition, record.offset)):
-        data = record_data(record)
-        if data["kind"] == "DeadLetter":
-            found.setdefault(data["value"]["id"], data["value"])  # after a restart a worker may send one again
-    # Letters of one batch are sent lead by lead.
-    return sorted(found.values(), key=lambda each: (each["seen_at"], each["partition"] or 0, each["offset"] or 0))
-
-
-def _print_reasons(letters: list[tuple[int, dict[str, Any]]]) -> None:
+def _print_reasons(letters: Sequence[Letter]) -> None:
     by_reason = defaultdict(list)
-    for number, letter in letters:
-        by_reason[letter["reason"]].append((number, letter))
+    for letter in letters:
+        by_reason[letter.letter["reason"]].append(letter)
     click.echo(f"{'reason':<18} {'count':>7}  {'oldest':<34} {'number':>6}  detail of the latest")
     for reason, group in sorted(by_reason.items(), key=lambda item: -len(item[1])):
-        number, latest = group[-1]
-        oldest = when(min(letter["seen_at"] for _, letter in group))
-        click.echo(f"{escaped(reason):<18} {len(group):>7,}  {oldest:<34} {number:>6}  {_detail(latest)}")
+        latest = group[-1]
+        oldest = when(min(letter.letter["seen_at"] for letter in group))
+        click.echo(f"{escaped(reason):<18} {len(group):>7,}  {oldest:<34} {latest.number:>6}  {_detail(latest)}")
 
 
-def _detail(letter: dict[str, Any]) -> str:
-    text = escaped(letter["detail"])
+def _detail(letter: Letter) -> str:
+    text = escaped(letter.letter["detail"])
     return text if len(text) <= _DETAIL else text[:_DETAIL] + "..."
 
 
-def _as_data(letter: dict[str, Any]) -> dict[str, Any]:
-    return {**letter, "key": shown_bytes(letter["key"]), "value": shown_bytes(letter["value"])}
+def _shown(letter: Letter) -> dict[str, Any]:
+    """The letter itself, with its bytes for people."""
+    return {**letter.letter, "key": shown_bytes(letter.letter["key"]), "value": shown_bytes(letter.letter["value"])}
+
+
+def _as_data(letter: Letter) -> dict[str, Any]:
+    return {"number": letter.number, **_shown(letter), "handled": letter.handled}

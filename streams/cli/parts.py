@@ -9,10 +9,11 @@ import click
 
 from processors.model.model import channels_of
 from processors.model_log import read_model_record
-from streams.cli.exits import REFUSED, WRONG_INPUT, CommandError
+from streams.cli.exits import REFUSED, STOPPED, WRONG_INPUT, CommandError
 from streams.cli.services import log_to_stderr, reaching, settings_of
 from streams.cli.words import Choice
 from streams.config import Settings, topics_of
+from streams.delivery import TooManyDeadLettersError
 from streams.metrics import PrometheusMetrics
 from streams.model_records import FirstModels, active_model, wait_for_first_models
 from streams.parts import (
@@ -121,8 +122,11 @@ def sink(context: click.Context, name: str, from_beginning: bool) -> None:
             await _require_channels(settings, partitions)
         await run_named_sink(name, made, settings, metrics, stop, from_beginning=from_beginning)
 
-    with reaching(settings):
-        asyncio.run(_until_signal(deliver))
+    try:
+        with reaching(settings):
+            asyncio.run(_until_signal(deliver))
+    except TooManyDeadLettersError as error:
+        raise CommandError(str(error), code=STOPPED) from error
 
 
 async def _require_channels(settings: Settings, partitions: int) -> None:

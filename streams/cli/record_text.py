@@ -43,6 +43,8 @@ def _content(kind: str, value: dict[str, Any]) -> str:
             return escaped(f"{move}  score {value['score']:.1f}  grade {value['grade']}  {value['id']}")
         case "DeadLetter":
             return escaped(f"{value['reason']}  {value['detail'][:_MAX_VALUE]}  {value['id']}")
+        case "DeadLetterHandled":
+            return escaped(f"{value['outcome']}  {value['detail'][:_MAX_VALUE]}  {value['id']}")
         case "ModelActivated":
             return escaped(f"{kind}  {value['name']}@{value['version']}  activation {value['n']}")
         case _:
@@ -59,5 +61,7 @@ def types_of(data: dict[str, Any]) -> set[str]:
             return {data["kind"], value["cause"], value["direction"], value["to_stage"]}
         case "DeadLetter":
             return {data["kind"], value["reason"]}
+        case "DeadLetterHandled":
+            return {data["kind"], value["outcome"]}
         case _:
             return {data["kind"]}

@@ -24,6 +24,10 @@ class CorruptRowError(ValueError):
     """A changelog record that cannot be read. The worker exits: guessing would lose points."""
 
 
+class StopWorkerError(Exception):
+    """The product says that going on would do harm; the text is the reason. Nothing of the batch is sent or committed."""
+
+
 class PartitionState(Protocol):
     """Always a new object per assignment; nothing of an older one is used again."""
 
@@ -50,6 +54,9 @@ class PartitionState(Protocol):
         """Fold records in offset order; returns transitions and dead letters, to be sent at once.
 
         Never raises for bad input; an exception is a bug and stops the worker before anything is committed.
+
+        Raises:
+            StopWorkerError: the worker stops, for the reason it has.
         """
 
     def take_snapshots(self) -> list[Output]:

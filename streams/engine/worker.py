@@ -21,7 +21,7 @@ from streams.engine.reader import LogReader
 from streams.engine.recovery import Recovery
 from streams.engine.sender import Sender, SendError
 from streams.engine.settings import EngineSettings
-from streams.engine.state import PartitionState
+from streams.engine.state import PartitionState, StopWorkerError
 from streams.engine.ticks import Ticker
 from streams.engine.transport import Consumer, ConsumerThread
 from streams.engine.watchdog import EXIT_STUCK, Limits, Vitals, Watchdog
@@ -240,6 +240,10 @@ class Worker:
     async def _fold(self, batch: Batch) -> None:
         try:
             self.partitions.fold(batch)
+        except StopWorkerError as error:
+            self.fail(str(error))
+            self.partitions.drop()  # as below
+            return
         except Exception as error:  # a bug, whatever it is: the worker stops and nothing of the batch is committed
             logger.exception("fold failed")
             self.fail(f"fold of partition {batch.partition and batch.partition.number} failed: {error!r}")

@@ -18,6 +18,7 @@ class BenchRecord:
     timestamp: int
     key: bytes
     value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def acts(random_: random.Random) -> dict[str, object]:

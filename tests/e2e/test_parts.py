@@ -7,14 +7,17 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiokafka import TopicPartition
 from redis.asyncio import Redis
 
 from sinks.redis_reader import LeadReader
 from sinks.redis_scripts import connect
+from streams.letters import read_letters
 from streams.provision import ensure_topics
 from tests.brokers import Broker
-from tests.e2e.deployment import Deployment, deployment
+from tests.e2e.deployment import PARTITIONS, Deployment, deployment
 from tests.eventually import eventually
+from tests.logs import producer_of, send_batch
 
 LEADS, ROUNDS = 40, 25
 PAGE = "https://www.acme.example/blog/lineage-"
@@ -129,6 +132,65 @@ async def test_a_worker_that_is_told_to_stop_ends_with_0(
         worker.send(signal.SIGTERM)
         await eventually(lambda: worker.exit_code is not None, seconds=30)
         assert worker.exit_code == 0
+
+
+async def test_a_worker_that_can_use_next_to_nothing_stops_with_70_and_loses_nothing(
+    broker: Broker, redis_url: str, prefix: str, tmp_path: Path
+) -> None:
+    async with deployment(broker, redis_url, prefix, tmp_path) as parts:
+        place = TopicPartition(parts.topics.events, 1)
+        async with producer_of(broker.bootstrap_servers) as producer:
+            first = await send_batch(producer, place, [b"{broken"] * 300, key=b"1ada")
+        worker = parts.start_worker()
+        await eventually(lambda: worker.exit_code is not None, seconds=60)
+        assert worker.exit_code == 70
+        [said] = [line for line in parts.log("worker").splitlines() if "worker stops: " in line]
+        assert "became dead letters, more than worker.dead_letter_share = 0.5 allows" in said
+        assert f"the newest: {place.topic}/1/" in said
+        assert "Traceback" not in parts.log("worker")
+
+        told = {"LEADSTREAM_WORKER_INSTANCE_ID": "worker-0", "LEADSTREAM_WORKER_DEAD_LETTER_SHARE": "1.0"}
+        parts.start("worker", "worker", port="LEADSTREAM_WORKER_STATUS_PORT", **told)
+        wanted = {f"{place.topic}/1/{offset}" for offset in range(first, first + 300)}
+
+        async def all_kept() -> bool:
+            letters = await read_letters(broker.bootstrap_servers, parts.topics.dead_letters, PARTITIONS)
+            return {letter.id for letter in letters} == wanted
+
+        await eventually(all_kept, seconds=60)
+
+
+async def test_a_record_as_large_as_a_topic_takes_becomes_a_letter_and_stops_no_worker(
+    broker: Broker, redis_url: str, prefix: str, tmp_path: Path
+) -> None:
+    async with deployment(broker, redis_url, prefix, tmp_path) as parts:
+        headers = [("traceparent", b"00-abc")]
+        async with producer_of(broker.bootstrap_servers, max_request_size=2 << 20) as producer:
+            for key, size in ((b"1ada", 1_048_400), (b"k" * 600_000, 400_000)):  # the letter has its key twice
+                await producer.send_and_wait(parts.topics.events, b"x" * size, key=key, partition=1, headers=headers)
+        worker = parts.start_worker()
+
+        async def both_kept() -> bool:
+            letters = await read_letters(broker.bootstrap_servers, parts.topics.dead_letters, PARTITIONS)
+            cut = [{*letter.letter["context"]} for letter in letters]
+            return cut == [{"header.traceparent", "value_bytes"}, {"header.traceparent", "key_bytes"}]
+
+        await eventually(both_kept, seconds=60)
+        assert worker.exit_code is None, parts.log("worker")
+
+
+async def test_a_sink_that_can_use_next_to_nothing_stops_with_70_and_one_line(
+    broker: Broker, redis_url: str, prefix: str, tmp_path: Path
+) -> None:
+    async with deployment(broker, redis_url, prefix, tmp_path) as parts:
+        async with producer_of(broker.bootstrap_servers) as producer:
+            await send_batch(producer, TopicPartition(parts.topics.transitions, 1), [b"garbage"] * 150, key=b"1ada")
+        sink = parts.start_sink("metrics")
+        await eventually(lambda: sink.exit_code is not None, seconds=60)
+        assert sink.exit_code == 70
+        last = parts.log("sink-metrics").splitlines()[-1]
+        assert last.startswith("leadstream: sink metrics stops: 100 of the latest 100 records became dead letters")
+        assert "Traceback" not in parts.log("sink-metrics")
 
 
 async def test_the_alerts_sink_refuses_a_model_whose_channels_it_does_not_know(

@@ -25,6 +25,7 @@ class Logged:
     timestamp: int
     key: bytes | None
     value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def model_record(text: str, n: int = 1, *, notify: bool = False) -> bytes:

@@ -14,6 +14,7 @@ from faust.types import TP
 from processors.fold_partition import PartitionFold
 from schemas.codec import Kind
 from schemas.records import LogRecord
+from streams.dead_share import NEVER, DeadShare
 from streams.engine.app import RebalanceAgain
 from streams.engine.partitions import Batch
 from streams.engine.recovery import LogBounds, Recovery
@@ -88,7 +89,9 @@ class SimulatedWorker(Worker):
         self.spawn(self._sender.run())
 
     def _new_state(self, number: int) -> ScoringState:
-        return ScoringState(PartitionFold("events", number, self.world.partitions), number, TOPICS, self.metrics)
+        return ScoringState(
+            PartitionFold("events", number, self.world.partitions), number, TOPICS, self.metrics, DeadShare(NEVER)
+        )
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         def ended(task: "asyncio.Task[Any]") -> None:

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.circuit import FAILURES_TO_OPEN, LEAST_DEAD, OPEN_SECONDS, SHARE_WINDOW, Circuit, DeadShare
+from streams.circuit import FAILURES_TO_OPEN, OPEN_SECONDS, Circuit
 
 
 def test_the_circuit_opens_after_five_failures_in_a_row_and_closes_at_a_success() -> None:
@@ -31,21 +31,3 @@ def test_the_circuit_is_open_exactly_when_the_last_five_attempts_failed(attempts
         else:
             circuit.failed(None)
     assert circuit.is_open == (attempts[-FAILURES_TO_OPEN:] == ["fail"] * FAILURES_TO_OPEN)
-
-
-def test_twenty_dead_letters_in_a_row_are_too_many_and_nineteen_are_not() -> None:
-    share = DeadShare()
-    for _ in range(LEAST_DEAD - 1):
-        share.add(dead=True)
-        assert not share.too_large
-    share.add(dead=True)
-    assert share.too_large
-
-
-@given(st.lists(st.booleans(), max_size=3 * SHARE_WINDOW))
-def test_the_share_is_that_of_the_last_two_hundred(records: list[bool]) -> None:
-    share = DeadShare()
-    for dead in records:
-        share.add(dead=dead)
-    window = records[-SHARE_WINDOW:]
-    assert share.too_large == (sum(window) >= LEAST_DEAD and 2 * sum(window) > len(window))

@@ -5,20 +5,19 @@ from dataclasses import dataclass, field
 
 import pytest
 import stamina
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.codec import encode
 from schemas.records import DeadLetter
 from sinks.base import RetryLater, StartOver, Undeliverable
-from streams.circuit import FAILURES_TO_OPEN, LEAST_DEAD
+from streams.circuit import FAILURES_TO_OPEN
+from streams.dead_share import LEAST_SEEN
 from streams.delivery import (
-    MAX_LETTER_VALUE_BYTES,
     Deliverer,
     Place,
     SinkStatus,
     TooManyDeadLettersError,
-    dead_letter,
     decode_record,
 )
 from tests.sinks.memory import CountedMetrics, MemorySink
@@ -33,6 +32,7 @@ class FakeRecord:
     partition: int = 0
     timestamp: int = MARCH_2
     key: bytes | None = b"1c_81f2aaaa"
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class RecordedLog:
@@ -181,11 +181,56 @@ async def test_a_dead_letter_that_is_not_confirmed_stops_before_the_commit(rig: 
 
 
 async def test_when_most_records_are_dead_the_sink_stops_and_commits_nothing(rig: Rig) -> None:
-    rig.sink.troubles = [Undeliverable("400") for _ in range(LEAST_DEAD)]
-    with pytest.raises(TooManyDeadLettersError, match=r"transitions/0/19: undeliverable: 400.*start it again"):
-        await rig.deliverer.handle(records(*range(30)))
-    assert len(rig.log.letters) == LEAST_DEAD - 1
+    rig.sink.troubles = [Undeliverable("400") for _ in range(LEAST_SEEN)]
+    with pytest.raises(TooManyDeadLettersError, match=r"sink memory stops: 100 .*transitions/0/99: undeliverable: 400"):
+        await rig.deliverer.handle(records(*range(150)))
+    assert len(rig.log.letters) == LEAST_SEEN - 1
     assert not any(effect.startswith("committed") for effect in rig.effects)
+
+
+async def started(rig: Rig, log: list[FakeRecord], position: int, size: int) -> int:
+    """Deliver from `position` on in batches until all is done or the sink stops; where it is committed then."""
+    while position < len(log):
+        try:
+            await rig.deliverer.handle(log[position : position + size])
+        except TooManyDeadLettersError:
+            break
+        position = min(position + size, len(log))
+    return position
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(1, 150), min_size=1, max_size=6))
+async def test_a_sink_that_is_started_again_and_again_loses_nothing(sizes: list[int]) -> None:
+    log, position, ended = records(*range(400)), 0, set[int]()
+    for size in sizes:  # of the batches of each start, while the destination refuses all of them
+        rig = Rig()
+        rig.sink.troubles = [Undeliverable("400") for _ in log]
+        before, position = position, await started(rig, log, position, size)
+        assert position - before < LEAST_SEEN
+        ended |= {letter["offset"] or 0 for letter in rig.log.letters}
+        assert set(range(position)) <= ended
+    mended = Rig()
+    assert await started(mended, log, position, 50) == len(log)
+    delivered = [effect for effect in mended.effects if effect.startswith("delivered")]
+    assert delivered == [f"delivered {offset}" for offset in range(position, len(log))]
+
+
+async def test_a_share_of_1_turns_the_stop_off(rig: Rig) -> None:
+    deliverer = Deliverer(
+        "memory",
+        rig.sink,
+        rig.log,
+        {"transitions": "transitions"},
+        metrics=rig.metrics,
+        now_ms=lambda: MARCH_2,
+        status=rig.status,
+        dead_letter_share=1.0,
+    )
+    rig.sink.troubles = [Undeliverable("400") for _ in range(300)]
+    await deliverer.handle(records(*range(300)))
+    assert len(rig.log.letters) == 300
+    assert rig.effects[-1] == "committed transitions/0=300"
 
 
 async def test_while_the_circuit_is_open_one_record_is_the_probe(rig: Rig) -> None:
@@ -209,12 +254,6 @@ async def test_while_the_circuit_is_open_one_record_is_the_probe(rig: Rig) -> No
 def test_the_wait_is_what_was_asked_for_else_the_growing_one(rig: Rig, asked: float | None, waited: float) -> None:
     assert rig.deliverer._wait_after(RetryLater("busy", asked)) == waited
     assert rig.deliverer._wait_after(ValueError()) is False
-
-
-def test_a_value_too_large_for_a_second_record_is_cut_and_says_so() -> None:
-    letter = dead_letter(FakeRecord(1, b"x" * (MAX_LETTER_VALUE_BYTES + 1)), "sink.memory", "bad_avro", "")
-    assert len(letter["value"] or b"") == MAX_LETTER_VALUE_BYTES
-    assert letter["context"] == {"value_bytes": str(MAX_LETTER_VALUE_BYTES + 1)}
 
 
 @given(st.lists(st.sampled_from([RetryLater, Undeliverable]), max_size=15))

@@ -37,7 +37,8 @@ async def send(run: SinkRun, values: list[bytes | None], partition: int = 0) -> 
     producer = AIOKafkaProducer(**run.kafka)
     await producer.start()
     for value in values:
-        await producer.send_and_wait(run.topics.transitions, value, key=b"1lead", partition=partition)
+        headers = [("traceparent", b"00-abc")]
+        await producer.send_and_wait(run.topics.transitions, value, key=b"1lead", partition=partition, headers=headers)
     await producer.stop()
 
 
@@ -104,6 +105,7 @@ async def test_garbage_becomes_a_confirmed_dead_letter_and_the_rest_is_delivered
     letter = (await dead_letters(run))[0]
     assert (letter["reason"], letter["offset"], letter["value"]) == ("bad_avro", 1, b"\x00garbage")
     assert letter["step"] == "sink.memory"
+    assert letter["context"] == {"header.traceparent": "00-abc"}
 
 
 async def test_a_destination_that_is_away_loses_nothing_and_a_stop_does_not_wait_for_it(run: SinkRun) -> None:

@@ -292,6 +292,15 @@ async def test_a_dead_letter_of_a_good_record_is_found(log: ScoredLog) -> None:
     assert whats(report) == [("dead letter x/0/1", "record")]
 
 
+async def test_a_dead_letter_of_a_good_record_is_passed_over_once_it_is_handled(log: ScoredLog) -> None:
+    home = partition_of(ADA, log.partitions)
+    letter = decode((await log.records(log.topics.dead_letters, home))[0].value)[1] | {"id": "x/0/1", "offset": 1}
+    mark = {"id": "x/0/1", "outcome": "dropped", "at": 1, "detail": ""}
+    for kind, record in (("DeadLetter", letter), ("DeadLetterHandled", mark)):
+        await log.producer.send_and_wait(log.topics.dead_letters, encode(kind, record), key=b"x/0/1", partition=home)  # type: ignore[arg-type]  # both are kinds
+    assert (await report_of(log)).equal
+
+
 async def test_one_lead_alone_may_be_verified(log: ScoredLog) -> None:
     await change_row(log, LEADS[1], visits=99)
     assert not (await report_of(log)).equal

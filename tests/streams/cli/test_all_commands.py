@@ -32,6 +32,8 @@ NEEDS_THE_BROKER = [
     ("tail", "transitions"),
     ("dlq", "list"),
     ("dlq", "show", "1"),
+    ("dlq", "replay", "--yes"),
+    ("dlq", "drop", "1", "--yes"),
     ("send",),
 ]
 
@@ -122,6 +124,7 @@ def test_json_escapes_what_a_terminal_would_obey() -> None:
         (["model", "chek"], "check"),
         (["lead", "feedbak"], "feedback"),
         (["dlq", "lst"], "list"),
+        (["dlq", "reply"], "replay"),
         (["topics", "ensur"], "ensure"),
         (["tail", "transition"], "transitions"),
         (["sink", "alrts"], "alerts"),

@@ -75,7 +75,7 @@ async def test_dead_letters_are_counted_by_reason(site: Site) -> None:
     heading, line = (await site.run("dlq", "list", "--reason", "bad_json")).out.splitlines()
     assert heading.split()[0] == "number"
     assert line.split()[0] == "1"
-    assert (await site.run("dlq", "list", "--reason", "late")).out == "no dead letters with the reason 'late'\n"
+    assert (await site.run("dlq", "list", "--reason", "empty")).out == "no dead letters with the reason 'empty'\n"
     assert [letter["number"] for letter in (await site.run("dlq", "list", "--json")).data] == [1, 2]
 
 

@@ -28,6 +28,7 @@ class Record:
     value: bytes | None = b"{}"
     timestamp: int = 0
     timestamp_type: int = 0
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass

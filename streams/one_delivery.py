@@ -1,0 +1,52 @@
+"""Hands single records to a sink once more, outside its consumer group: no other sink and no offset is touched.
+
+Each has the same idempotency key as before (the transition's id), and may come after newer ones of the same lead.
+"""
+
+import sys
+from contextlib import AsyncExitStack, redirect_stdout
+
+from schemas.metrics import Metrics
+from sinks.base import Delivery, RetryLater, Sink, StartOver, Undeliverable
+from streams.config import Settings
+from streams.parts import make_sink
+from streams.put_back import CannotReplayError, SinkAwayError
+
+
+class OneDelivery:
+    """A sink as its settings here make it; opened with the first delivery, closed with `stack`."""
+
+    def __init__(self, name: str, settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> None:
+        self._name = name
+        self._settings = settings
+        self._metrics = metrics
+        self._stack = stack
+        self._sink: Sink | None = None
+
+    async def __call__(self, delivery: Delivery) -> None:
+        """One attempt.
+
+        Raises:
+            SinkAwayError: the destination cannot take it now.
+            CannotReplayError: it will never take it.
+        """
+        sink = self._sink or await self._opened()
+        try:
+            with redirect_stdout(sys.stderr):  # an alert on the terminal is no part of the command's answer
+                await sink.deliver([delivery])
+        except Undeliverable as error:
+            raise CannotReplayError("the destination refuses it again", error.reason) from error
+        except RetryLater as error:
+            raise SinkAwayError("the destination cannot take it now; run it again later", error.reason) from error
+        except StartOver as error:
+            raise SinkAwayError("its destination came back empty; the sink fills it by itself", str(error)) from error
+
+    async def _opened(self) -> Sink:
+        try:
+            sink = make_sink(self._name, self._settings, self._metrics)
+        except ValueError as error:
+            raise SinkAwayError(f"the sink {self._name} cannot be made from the settings here", str(error)) from error
+        self._stack.push_async_callback(sink.close)
+        await sink.open()
+        self._sink = sink
+        return sink
