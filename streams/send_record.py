@@ -2,17 +2,18 @@
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
+from streams.broker_trouble import start_client
+from streams.brokers import Brokers
 
-async def send_record(
-    bootstrap_servers: str, tp: TopicPartition, key: bytes, value: bytes, *, timestamp_ms: int
-) -> int:
+
+async def send_record(brokers: Brokers, tp: TopicPartition, key: bytes, value: bytes, *, timestamp_ms: int) -> int:
     """The offset it got.
 
     Raises:
         aiokafka.errors.KafkaError: the broker did not take it.
     """
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all")
-    await producer.start()
+    producer = AIOKafkaProducer(**brokers.client_arguments(), acks="all")
+    await start_client(producer, brokers)
     try:
         metadata = await producer.send_and_wait(
             tp.topic, value, key=key, partition=tp.partition, timestamp_ms=timestamp_ms

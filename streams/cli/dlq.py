@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from streams.cli.exits import FINDING, CommandError
 from streams.cli.printing import escaped, print_json, shown_bytes, when
 from streams.cli.record_text import record_data
-from streams.cli.services import partition_count, run, settings_of
+from streams.cli.services import brokers_of, partition_count, run, settings_of
 from streams.cli.words import Group
 from streams.config import Settings, topics_of
 from streams.log_reader import read_log
@@ -100,12 +100,12 @@ def _numbered(settings: Settings) -> list[tuple[int, dict[str, Any]]]:
 
 
 async def _letters(settings: Settings) -> list[dict[str, Any]]:
-    servers = settings.kafka.bootstrap_servers
+    brokers = brokers_of(settings)
     tps = [
         TopicPartition(topics_of(settings).dead_letters, number) for number in range(await partition_count(settings))
     ]
     found: dict[str, dict[str, Any]] = {}
-    records = [record async for record in read_log(servers, tps)]
+    records = [record async for record in read_log(brokers, tps)]
     for record in sorted(records, key=lambda record: (record.timestamp, record.partition, record.offset)):
         data = record_data(record)
         if data["kind"] == "DeadLetter":

@@ -99,7 +99,7 @@ async def test_a_worker_without_a_model_waits_and_names_the_command(
 ) -> None:
     parts = Deployment(broker, redis_url, prefix, tmp_path)
 
-    await ensure_topics(broker.bootstrap_servers, parts.topics, partitions=2)
+    await ensure_topics(broker.at, parts.topics, partitions=2)
     worker = parts.start_worker()
     try:
         await eventually(lambda: "leadstream model activate" in parts.log("worker"), seconds=30)
