@@ -113,6 +113,8 @@ def _check_copies(
 
 
 def _fits(name: str, value: str, wanted: str) -> bool:
+    if name == "max.message.bytes":
+        return int(value) >= int(wanted)
     return _milliseconds(value) >= _milliseconds(wanted) if name.endswith(".ms") else value == wanted
 
 

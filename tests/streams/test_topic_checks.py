@@ -69,6 +69,8 @@ async def test_another_partition_count_is_a_failure(broker: Broker, prefix: str)
         ("events", "message.timestamp.type", "CreateTime"),
         ("rows", "min.compaction.lag.ms", "0"),
         ("scores", "delete.retention.ms", "1000"),
+        ("rows", "max.message.bytes", "100000"),
+        ("events", "unclean.leader.election.enable", "true"),
     ],
 )
 async def test_a_wrong_setting_is_a_failure_with_the_command_that_mends_it(
