@@ -9,6 +9,8 @@ from processors.model_log import model_activated
 from schemas.codec import encode
 from schemas.keys import CONTROL_KEY
 from schemas.records import ModelActivated
+from streams.broker_trouble import start_client
+from streams.brokers import Brokers
 from streams.model_records import Rank, models_in_force
 from streams.topics import Topics
 
@@ -32,16 +34,14 @@ class Activation:
         return self.before is not None and self.before["n"] == self.record["n"]
 
 
-async def plan_activation(
-    bootstrap_servers: str, topics: Topics, partitions: int, text: str, *, notify: bool
-) -> Activation:
+async def plan_activation(brokers: Brokers, topics: Topics, partitions: int, text: str, *, notify: bool) -> Activation:
     """Compare a model file with what the log has activated.
 
     Raises:
         ModelRecordError: it is no model.
         LogStalledError, aiokafka.errors.KafkaError: the broker is away.
     """
-    in_force = await models_in_force(bootstrap_servers, topics, partitions)
+    in_force = await models_in_force(brokers, topics, partitions)
     before = in_force.newest
     record = model_activated(text, 1 if before is None else before["n"] + 1, notify=notify)
     if before is not None and (before["name"], before["version"]) == (record["name"], record["version"]):
@@ -51,17 +51,15 @@ async def plan_activation(
     return Activation(before, record, missing)
 
 
-async def write_activation(
-    bootstrap_servers: str, topics: Topics, activation: Activation, now_ms: Callable[[], int]
-) -> None:
+async def write_activation(brokers: Brokers, topics: Topics, activation: Activation, now_ms: Callable[[], int]) -> None:
     """Write the record into the partitions that lack it, one after the other. Interrupted, it may be repeated.
 
     Raises:
         aiokafka.errors.KafkaError: the broker did not take one.
     """
     value = encode("ModelActivated", activation.record)
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", max_request_size=2 << 20)
-    await producer.start()
+    producer = AIOKafkaProducer(**brokers.client_arguments(), acks="all", max_request_size=2 << 20)
+    await start_client(producer, brokers)
     try:
         for number in activation.partitions:
             await producer.send_and_wait(topics.events, value, key=CONTROL_KEY, partition=number, timestamp_ms=now_ms())

@@ -10,6 +10,7 @@ from processors.model_log import read_model_record
 from processors.next_exit import first_exit
 from schemas.records import StageTransition
 from schemas.rows import Row, Tally, UnreadableRowError
+from streams.brokers import Brokers
 from streams.clock import DAY_MS
 from streams.model_records import Rank, active_model
 from streams.provision import admin_client, partition_counts
@@ -27,8 +28,8 @@ class AnnouncedExits:
     a lead. While it cannot be read, nothing is announced.
     """
 
-    def __init__(self, bootstrap_servers: str, topics: Topics) -> None:
-        self._bootstrap_servers = bootstrap_servers
+    def __init__(self, brokers: Brokers, topics: Topics) -> None:
+        self._brokers = brokers
         self._topics = topics
         self._active: ActiveModel | None = None
         self._not_before = 0.0  # in the loop's time
@@ -49,12 +50,12 @@ class AnnouncedExits:
         now = asyncio.get_running_loop().time
         if now() < self._not_before:
             return
-        servers, topics = self._bootstrap_servers, self._topics
+        brokers, topics = self._brokers, self._topics
         try:
             async with asyncio.timeout(_READ_SECONDS):
-                async with admin_client(servers) as admin:
+                async with admin_client(brokers) as admin:
                     partitions = (await partition_counts(admin))[topics.events]
-                found = await active_model(servers, topics, partitions)
+                found = await active_model(brokers, topics, partitions)
         except (KafkaError, OSError, KeyError, UnreadableRowError) as error:  # OSError: also a timeout
             log.warning("alerts do not say when leads cool down: the model cannot be read (%s)", type(error).__name__)
             self._not_before = now() + _RETRY_SECONDS

@@ -9,6 +9,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from schemas.codec import Kind, UndecodableError, decode
 from schemas.records import DeadLetter, StageTransition
+from streams.brokers import Brokers
 from streams.live_rows import LiveRows
 from streams.log_reader import log_start, read_log
 from streams.verify_report import Difference, VerifyReport
@@ -19,8 +20,8 @@ MAX_DETAILED = 20  # transitions of a partition that are shown as they stand on 
 class TransitionsCheck:
     """The transitions of one partition; only a digest of each is kept."""
 
-    def __init__(self, bootstrap_servers: str, tp: TopicPartition, live: LiveRows, report: VerifyReport) -> None:
-        self._bootstrap_servers = bootstrap_servers
+    def __init__(self, brokers: Brokers, tp: TopicPartition, live: LiveRows, report: VerifyReport) -> None:
+        self._brokers = brokers
         self._tp = tp
         self._live = live
         self._report = report
@@ -29,7 +30,7 @@ class TransitionsCheck:
 
     async def read(self, only: Collection[bytes] | None) -> None:
         """Read the topic, after the changelog: what is told of a row was confirmed before the row was written."""
-        async for record in read_log(self._bootstrap_servers, [self._tp]):
+        async for record in read_log(self._brokers, [self._tp]):
             if only is not None and record.key not in only:
                 continue
             transition = _transition(record)
@@ -71,9 +72,7 @@ class TransitionsCheck:
             self._differs(f"transition {id_}", f"offset {offset}", shown, "no such transition")
 
     async def _read(self, offset: int) -> StageTransition | None:
-        async for record in read_log(
-            self._bootstrap_servers, [self._tp], start={self._tp: offset}, stop={self._tp: offset + 1}
-        ):
+        async for record in read_log(self._brokers, [self._tp], start={self._tp: offset}, stop={self._tp: offset + 1}):
             return _transition(record)
         return None
 
@@ -117,7 +116,7 @@ class LettersCheck:
         only: restricts it to records with these keys.
     """
 
-    bootstrap_servers: str
+    brokers: Brokers
     partitions: Sequence[TopicPartition]
     events_topic: str
     folded_to: Mapping[int, int]
@@ -126,9 +125,9 @@ class LettersCheck:
     async def compare(self, expected: Mapping[str, str], report: VerifyReport) -> None:
         """`expected`: ids that the log gives -> reason."""
         report.dead_letters = len(expected)
-        starts = await log_start(self.bootstrap_servers, self.partitions)
+        starts = await log_start(self.brokers, self.partitions)
         missing, unexpected = dict(expected), dict[str, str]()
-        async for record in read_log(self.bootstrap_servers, self.partitions, start=starts):
+        async for record in read_log(self.brokers, self.partitions, start=starts):
             kind, value = _decoded(record)
             if kind == "DeadLetterHandled":
                 unexpected.pop(value["id"], None)  # somebody has looked at it

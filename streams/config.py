@@ -1,8 +1,7 @@
 """All settings: `leadstream.toml`, overridden by the environment. The only reader of both.
 
-`LEADSTREAM_<SECTION>_<KEY>` overrides a key; `<KEY>_FILE` (in both) names a file that holds the value, for secrets.
-`KAFKA_BOOTSTRAP_SERVERS` and `REDIS_URL` are known, too. `LEADSTREAM_WRITE_KEYS` and `LEADSTREAM_CHANNELS` are JSON. Every
-wrong key, value and variable is told at once, with its line and the nearest valid one.
+`LEADSTREAM_<SECTION>_<KEY>` overrides a key, as do `KAFKA_BOOTSTRAP_SERVERS` and `REDIS_URL`; `<KEY>_FILE` (in both) names a
+file that holds the value, for secrets. `LEADSTREAM_WRITE_KEYS` and `LEADSTREAM_CHANNELS` are JSON. All that is wrong is told.
 """
 
 import json
@@ -20,7 +19,7 @@ from streams.dead_share import DEFAULT_LIMIT
 from streams.nearest import did_you_mean
 from streams.setting_lines import Path as KeyPath
 from streams.setting_lines import line_of
-from streams.setting_values import Port, RedisUrl, Share, ZoneName, wrong_values
+from streams.setting_values import BrokerSecurity, Mechanism, Port, RedisUrl, Share, ZoneName, wrong_values
 from streams.setting_variables import ALIASES, OF_A_FILE, hint_at, section_of, unknown_variables, variables
 from streams.topics import Topics
 
@@ -34,6 +33,13 @@ class Kafka:
     replication_factor: int = -1  # of the topics that `topics ensure` creates; -1: the broker's default. Production: 3
     embedded: bool = False  # the broker of `up` and `demo`: in memory, its timestamps are the producer's
     topic_prefix: str = ""  # two deployments on one broker differ in it
+    security: BrokerSecurity = "plaintext"
+    ca_file: str = ""  # PEM; whom to trust for the brokers' certificates; empty: the system's
+    certificate_file: str = ""  # PEM; a client certificate, where the brokers want one
+    key_file: str = ""  # PEM; its key; empty: stands in the same file
+    sasl_mechanism: Mechanism = ""  # empty: no user and password
+    username: str = ""
+    password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ import redis.asyncio as redis
 from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 
+from streams.broker_trouble import BrokerRefusesError
+from streams.brokers import Brokers
 from streams.embedded.broker import CLUSTER_ID
 from streams.finding import Finding
 from streams.provision import admin_client
@@ -17,40 +19,42 @@ from streams.topics import Topics
 _DEADLINE_SECONDS = 10.0
 
 
-async def examine(bootstrap_servers: str, redis_url: str, topics: Topics) -> list[Finding]:
+async def examine(brokers: Brokers, redis_url: str, topics: Topics) -> list[Finding]:
     """What is well and what is not: the broker, its topics, Redis. Never raises for a service that is away."""
-    broker = await _broker(bootstrap_servers)
+    broker = await _broker(brokers)
     findings = [broker]
     if broker.level != "fail":
-        findings += await _topics(bootstrap_servers, topics)
+        findings += await _topics(brokers, topics)
     findings.append(await _redis(redis_url))
     return findings
 
 
-async def _broker(bootstrap_servers: str) -> Finding:
+async def _broker(brokers: Brokers) -> Finding:
     try:
-        async with asyncio.timeout(_DEADLINE_SECONDS), admin_client(bootstrap_servers) as admin:
+        async with asyncio.timeout(_DEADLINE_SECONDS), admin_client(brokers) as admin:
             cluster = await admin.describe_cluster()
+    except BrokerRefusesError as error:
+        return Finding("fail", f"broker: {error.what}", error.fix, away=True)
     except (KafkaError, OSError) as error:
         return Finding(
             "fail",
-            f"broker: {bootstrap_servers} does not answer ({type(error).__name__})",
+            f"broker: {brokers.servers} does not answer ({type(error).__name__})",
             "start it, or set KAFKA_BOOTSTRAP_SERVERS",
             away=True,
         )
     if cluster["cluster_id"] == CLUSTER_ID:
         return Finding(
             "warn",
-            f"broker: {bootstrap_servers} is the embedded one; all is in memory and gone when it ends",
+            f"broker: {brokers.servers} is the embedded one; all is in memory and gone when it ends",
             "for development only; docker-compose.yml starts Apache Kafka",
         )
     nodes = len(cluster["brokers"])
-    return Finding("ok", f"broker: {bootstrap_servers}, {nodes} {'node' if nodes == 1 else 'nodes'}")
+    return Finding("ok", f"broker: {brokers.servers}, {nodes} {'node' if nodes == 1 else 'nodes'}")
 
 
-async def _topics(bootstrap_servers: str, topics: Topics) -> list[Finding]:
+async def _topics(brokers: Brokers, topics: Topics) -> list[Finding]:
     try:
-        return await check_topics(bootstrap_servers, topics)
+        return await check_topics(brokers, topics)
     except (KafkaError, OSError) as error:
         what = f"topics: the broker did not answer ({type(error).__name__}: {error})"
         return [Finding("fail", what, "run it again", away=True)]

@@ -13,6 +13,7 @@ from aiokafka import TopicPartition
 from schemas.keys import partition_of
 from sinks.base import Delivery
 from sources.base import OutgoingRecord
+from streams.brokers import Brokers
 from streams.letters import Letter
 from streams.put_back import CannotReplayError, PutBack, SinkAwayError, sink_of
 from streams.send_record import RecordWriter
@@ -46,7 +47,7 @@ class LetterHandler:
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        brokers: Brokers,
         letters_topic: str,
         partitions: int,
         *,
@@ -54,7 +55,7 @@ class LetterHandler:
         hands: Callable[[str, AsyncExitStack], Hand],
         on_progress: Callable[[int], None],
     ) -> None:
-        self._servers = bootstrap_servers
+        self._brokers = brokers
         self._letters_topic = letters_topic
         self._partitions = partitions
         self._now_ms = now_ms
@@ -66,7 +67,7 @@ class LetterHandler:
         aiokafka.errors.KafkaError: not all was confirmed; run it again.
         """
         done: list[Handled] = []
-        async with RecordWriter.open(self._servers) as writer, AsyncExitStack() as stack:
+        async with RecordWriter.open(self._brokers) as writer, AsyncExitStack() as stack:
             hands = _Hands(self._open_hand, stack)
             for chunk in _chunks(plan):
                 places = await self._send(writer, [record for _, back in chunk for record in back.records])
@@ -86,7 +87,7 @@ class LetterHandler:
         aiokafka.errors.KafkaError: as above.
         """
         done: list[Handled] = []
-        async with RecordWriter.open(self._servers) as writer:
+        async with RecordWriter.open(self._brokers) as writer:
             for chunk in _chunks(letters):
                 handled = [Handled(letter) for letter in chunk]
                 await self._note(writer, "dropped", handled)

@@ -10,6 +10,7 @@ from processors.dead_letters import Reason as WorkerReason
 from schemas.codec import UndecodableError, decode, encode
 from schemas.records import DeadLetter, DeadLetterHandled
 from sources.outcomes import Reason as CollectorReason
+from streams.brokers import Brokers
 from streams.delivery import UNDELIVERABLE
 from streams.log_reader import read_log
 
@@ -38,14 +39,14 @@ class Letter:
         return self.id.encode(), encode("DeadLetterHandled", handled)
 
 
-async def read_letters(bootstrap_servers: str, topic: str, partitions: int) -> list[Letter]:
+async def read_letters(brokers: Brokers, topic: str, partitions: int) -> list[Letter]:
     """Every letter once, oldest first, the handled ones too.
 
     Raises:
         LogStalledError, aiokafka.errors.KafkaError: the broker is away.
     """
     tps = [TopicPartition(topic, number) for number in range(partitions)]
-    return await _letters(read_log(bootstrap_servers, tps))
+    return await _letters(read_log(brokers, tps))
 
 
 async def _letters(records: AsyncIterable[ConsumerRecord]) -> list[Letter]:

@@ -9,6 +9,7 @@ from processors.fold_partition import MODEL_PREFIX, PART_KEY, PartitionFold
 from processors.row_store import RowStore
 from schemas.codec import UndecodableError
 from schemas.rows import UnreadableRowError
+from streams.brokers import Brokers
 from streams.log_reader import read_log
 from streams.verify_report import Difference
 
@@ -36,14 +37,14 @@ class LiveRows:
 
 
 async def read_live_rows(
-    bootstrap_servers: str, fold: PartitionFold, tp: TopicPartition, only: Collection[bytes] | None
+    brokers: Brokers, fold: PartitionFold, tp: TopicPartition, only: Collection[bytes] | None
 ) -> tuple[LiveRows, list[Difference]]:
     """Read the changelog partition to its true end by the rule of recovery, into a fresh `fold`.
 
     `only` restricts it to these leads. Second: what is wrong with the changelog itself.
     """
     found = []
-    async for record in read_log(bootstrap_servers, [tp]):
+    async for record in read_log(brokers, [tp]):
         key = record.key or b""
         meta = key == PART_KEY or key.startswith(MODEL_PREFIX)
         if not meta and only is not None and key not in only:

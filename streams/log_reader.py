@@ -6,6 +6,9 @@ from contextlib import aclosing, asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from streams.broker_trouble import start_client
+from streams.brokers import Brokers
+
 STALL_SECONDS = 30.0
 _POLL_MS = 20
 _FOLLOW_POLL_MS = 500
@@ -17,7 +20,7 @@ class LogStalledError(ConnectionError):
     """The broker sends no more although the end of the log is not reached. The message names partition and offset."""
 
 
-async def log_end(bootstrap_servers: str, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+async def log_end(brokers: Brokers, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
     """The offset that the next record of each partition gets.
 
     It is the high-watermark of a fetch. ListOffsets(latest), which `AIOKafkaConsumer.end_offsets` asks, is too small on
@@ -30,26 +33,26 @@ async def log_end(bootstrap_servers: str, partitions: Collection[TopicPartition]
     """
     if not partitions:
         return {}
-    async with _consumer(bootstrap_servers) as consumer:
+    async with _consumer(brokers) as consumer:
         return await _ends(consumer, partitions)
 
 
-async def log_start(bootstrap_servers: str, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+async def log_start(brokers: Brokers, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
     """The offset of the first record that retention has left; the log's end where there is none."""
     if not partitions:
         return {}
-    async with _consumer(bootstrap_servers) as consumer:
+    async with _consumer(brokers) as consumer:
         return await _starts(consumer, partitions)
 
 
-async def log_at(bootstrap_servers: str, partitions: Collection[TopicPartition], at: int) -> dict[TopicPartition, int]:
+async def log_at(brokers: Brokers, partitions: Collection[TopicPartition], at: int) -> dict[TopicPartition, int]:
     """An offset before which no record is as new as `at` (ms UTC); the log's end where none is.
 
     Records from there on may be older, too: their times are in no order, and the embedded broker always says 0.
     """
     if not partitions:
         return {}
-    async with _consumer(bootstrap_servers) as consumer:
+    async with _consumer(brokers) as consumer:
         found = await consumer.offsets_for_times(dict.fromkeys(partitions, at))
         none = [tp for tp in partitions if found.get(tp) is None]
         ends = await _ends(consumer, none) if none else {}
@@ -57,7 +60,7 @@ async def log_at(bootstrap_servers: str, partitions: Collection[TopicPartition],
 
 
 async def read_log(
-    bootstrap_servers: str,
+    brokers: Brokers,
     partitions: Collection[TopicPartition],
     *,
     start: Mapping[TopicPartition, int] | None = None,
@@ -73,19 +76,19 @@ async def read_log(
         aiokafka.errors.OffsetOutOfRangeError: retention has deleted a start offset.
     """
     given_start, given_stop = start or {}, stop or {}
-    starts = await log_start(bootstrap_servers, [tp for tp in partitions if tp not in given_start])
-    ends = await log_end(bootstrap_servers, [tp for tp in partitions if tp not in given_stop])
+    starts = await log_start(brokers, [tp for tp in partitions if tp not in given_start])
+    ends = await log_end(brokers, [tp for tp in partitions if tp not in given_stop])
     begin, end = {**starts, **given_start}, {**ends, **given_stop}
     unread = {tp: begin[tp] for tp in partitions if begin[tp] < end[tp]}
     if not unread:
         return
-    async with _consumer(bootstrap_servers) as consumer, aclosing(_records(consumer, unread, end)) as records:
+    async with _consumer(brokers) as consumer, aclosing(_records(consumer, unread, end)) as records:
         async for record in records:
             yield record
 
 
 async def follow(
-    bootstrap_servers: str,
+    brokers: Brokers,
     partitions: Collection[TopicPartition],
     *,
     start: Mapping[TopicPartition, int] | None = None,
@@ -97,8 +100,8 @@ async def follow(
     inside `contextlib.aclosing`.
     """
     given = start or {}
-    begin = {**(await log_end(bootstrap_servers, [tp for tp in partitions if tp not in given])), **given}
-    async with _consumer(bootstrap_servers, _FOLLOW_POLL_MS) as consumer:
+    begin = {**(await log_end(brokers, [tp for tp in partitions if tp not in given])), **given}
+    async with _consumer(brokers, _FOLLOW_POLL_MS) as consumer:
         _seek(consumer, begin)
         if ready is not None:
             ready.set()
@@ -109,14 +112,14 @@ async def follow(
 
 
 async def last_record(
-    bootstrap_servers: str, partition: TopicPartition, wanted: Callable[[ConsumerRecord], bool]
+    brokers: Brokers, partition: TopicPartition, wanted: Callable[[ConsumerRecord], bool]
 ) -> ConsumerRecord | None:
     """The newest record for which `wanted` holds, or None. Reads backwards from the end in growing windows.
 
     Raises:
         LogStalledError: the broker went away.
     """
-    async with _consumer(bootstrap_servers) as consumer:
+    async with _consumer(brokers) as consumer:
         first = (await _starts(consumer, [partition]))[partition]
         stop = (await _ends(consumer, [partition]))[partition]
         window = _FIRST_WINDOW
@@ -133,15 +136,15 @@ async def last_record(
 
 
 @asynccontextmanager
-async def _consumer(bootstrap_servers: str, fetch_wait_ms: int = _POLL_MS) -> AsyncIterator[AIOKafkaConsumer]:
+async def _consumer(brokers: Brokers, fetch_wait_ms: int = _POLL_MS) -> AsyncIterator[AIOKafkaConsumer]:
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap_servers,
+        **brokers.client_arguments(),
         enable_auto_commit=False,
         auto_offset_reset="none",  # a start that is gone is an error, not a jump to the end
         fetch_max_wait_ms=fetch_wait_ms,
     )
     try:
-        await consumer.start()
+        await start_client(consumer, brokers)
         yield consumer
     finally:
         await consumer.stop()

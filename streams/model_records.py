@@ -12,6 +12,7 @@ from processors.model_log import ModelRecordError, read_model_record
 from schemas.codec import UndecodableError, decode, kind_of
 from schemas.records import ModelActivated
 from schemas.rows import UnreadableRowError, unpack_part
+from streams.brokers import Brokers
 from streams.log_reader import follow, last_record, log_end, log_start, read_log
 from streams.topics import Topics
 
@@ -19,7 +20,7 @@ FirstModels = dict[int, tuple[ModelActivated, int]]
 Rank = tuple[int, str]  # (n, version): of two activations the larger is in force
 
 
-async def first_models(bootstrap_servers: str, topics: Topics, partitions: int) -> FirstModels:
+async def first_models(brokers: Brokers, topics: Topics, partitions: int) -> FirstModels:
     """Per partition the first usable activation in its log, and the time of its record (ms UTC).
 
     It folds the records that stand before it. A partition without one is left out. Where retention has taken the
@@ -30,21 +31,21 @@ async def first_models(bootstrap_servers: str, topics: Topics, partitions: int) 
         LogStalledError, aiokafka.errors.KafkaError: the broker is away.
     """
     events = _partitions(topics.events, partitions)
-    starts, ends = await log_start(bootstrap_servers, events), await log_end(bootstrap_servers, events)
+    starts, ends = await log_start(brokers, events), await log_end(brokers, events)
     found: FirstModels = {}
-    async with aclosing(read_log(bootstrap_servers, events, start=starts, stop=ends)) as records:
+    async with aclosing(read_log(brokers, events, start=starts, stop=ends)) as records:
         async for record in records:
             _take_first(record, found)
             if len(found) == partitions:
                 return found
     cut_off = [tp.partition for tp in events if starts[tp] > 0 and tp.partition not in found]
-    if cut_off and (repeated := await repeated_model(bootstrap_servers, topics)) is not None:
+    if cut_off and (repeated := await repeated_model(brokers, topics)) is not None:
         found |= dict.fromkeys(cut_off, (repeated[0], repeated[1]))
     return found
 
 
 async def wait_for_first_models(
-    bootstrap_servers: str, topics: Topics, partitions: int, *, on_missing: Callable[[list[int]], None]
+    brokers: Brokers, topics: Topics, partitions: int, *, on_missing: Callable[[list[int]], None]
 ) -> dict[int, tuple[ModelActivated, int]]:
     """As `first_models`, for every partition. `on_missing` is called once if some have none yet; then it waits.
 
@@ -52,13 +53,13 @@ async def wait_for_first_models(
         LogStalledError, aiokafka.errors.KafkaError: the broker is away.
     """
     events = _partitions(topics.events, partitions)
-    ends = await log_end(bootstrap_servers, events)
-    found = await first_models(bootstrap_servers, topics, partitions)
+    ends = await log_end(brokers, events)
+    found = await first_models(brokers, topics, partitions)
     missing = [tp for tp in events if tp.partition not in found]
     if not missing:
         return found
     on_missing([tp.partition for tp in missing])
-    async with aclosing(follow(bootstrap_servers, missing, start={tp: ends[tp] for tp in missing})) as records:
+    async with aclosing(follow(brokers, missing, start={tp: ends[tp] for tp in missing})) as records:
         async for record in records:
             _take_first(record, found)
             if len(found) == partitions:
@@ -74,7 +75,7 @@ class ModelsInForce:
     newest: ModelActivated | None
 
 
-async def models_in_force(bootstrap_servers: str, topics: Topics, partitions: int) -> ModelsInForce:
+async def models_in_force(brokers: Brokers, topics: Topics, partitions: int) -> ModelsInForce:
     """What each partition's log has activated, folded or not.
 
     What is folded stands in the partition's own row; behind it the log is read.
@@ -86,15 +87,15 @@ async def models_in_force(bootstrap_servers: str, topics: Topics, partitions: in
     ranks: dict[int, Rank] = {}
     bodies: dict[Rank, ModelActivated] = {}
     events = _partitions(topics.events, partitions)
-    folded_to = await log_start(bootstrap_servers, events)
+    folded_to = await log_start(brokers, events)
     for tp in events:
-        row = await last_record(bootstrap_servers, TopicPartition(topics.rows, tp.partition), _is_part)
+        row = await last_record(brokers, TopicPartition(topics.rows, tp.partition), _is_part)
         if row is not None:
             part = unpack_part(row.value)
             folded_to[tp] = max(folded_to[tp], part.next_offset)
             if part.models:
                 ranks[tp.partition] = (part.models[-1].n, part.models[-1].hash)
-    async with aclosing(read_log(bootstrap_servers, events, start=folded_to)) as records:
+    async with aclosing(read_log(brokers, events, start=folded_to)) as records:
         async for record in records:
             activated = usable_activation(record)
             if activated is not None:
@@ -104,23 +105,23 @@ async def models_in_force(bootstrap_servers: str, topics: Topics, partitions: in
     if not ranks:
         return ModelsInForce(ranks, None)
     partition, rank = max(ranks.items(), key=lambda item: item[1])
-    return ModelsInForce(ranks, bodies.get(rank) or await _stored_model(bootstrap_servers, topics, partition, rank))
+    return ModelsInForce(ranks, bodies.get(rank) or await _stored_model(brokers, topics, partition, rank))
 
 
-async def active_model(bootstrap_servers: str, topics: Topics, partitions: int) -> ModelActivated | None:
+async def active_model(brokers: Brokers, topics: Topics, partitions: int) -> ModelActivated | None:
     """The newest activation over all partitions, folded or not; None: there is none.
 
     Raises:
         As `models_in_force`.
     """
-    return (await models_in_force(bootstrap_servers, topics, partitions)).newest
+    return (await models_in_force(brokers, topics, partitions)).newest
 
 
-async def _stored_model(bootstrap_servers: str, topics: Topics, partition: int, rank: Rank) -> ModelActivated | None:
+async def _stored_model(brokers: Brokers, topics: Topics, partition: int, rank: Rank) -> ModelActivated | None:
     """The record of an activation that a partition's own row names."""
     key = MODEL_PREFIX + f"{rank[0]}/{rank[1]}".encode()
     found = await last_record(
-        bootstrap_servers,
+        brokers,
         TopicPartition(topics.rows, partition),
         lambda record: record.key == key and bool(record.value),
     )
@@ -129,10 +130,10 @@ async def _stored_model(bootstrap_servers: str, topics: Topics, partition: int, 
     return cast("ModelActivated", decode(found.value)[1])
 
 
-async def repeated_model(bootstrap_servers: str, topics: Topics) -> tuple[ModelActivated, int] | None:
+async def repeated_model(brokers: Brokers, topics: Topics) -> tuple[ModelActivated, int] | None:
     """The activation on the scores topic, and the time of its record."""
     tp = TopicPartition(topics.scores, 0)  # whose owner repeats them (docs/adr/0007)
-    found = await last_record(bootstrap_servers, tp, lambda record: usable_activation(record) is not None)
+    found = await last_record(brokers, tp, lambda record: usable_activation(record) is not None)
     activated = None if found is None else usable_activation(found)
     return None if found is None or activated is None else (activated, found.timestamp)
 

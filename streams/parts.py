@@ -20,6 +20,7 @@ from sources.http.app import Collector
 from sources.http.server import CollectorServer
 from sources.kafka_producer import KafkaEventProducer
 from streams.announced_exit import AnnouncedExits
+from streams.broker_settings import read_brokers
 from streams.clock import SystemClock
 from streams.collector_settings import collector_settings
 from streams.config import Settings, clock_of, topics_of
@@ -62,8 +63,10 @@ def make_worker(settings: Settings, partitions: int, models: FirstModels, metric
     # The embedded broker needs half a session for the first join, has no idempotent producer, and answers a fetch that
     # finds nothing only at the end of its wait.
     embedded = settings.kafka.embedded
+    brokers = read_brokers(settings.kafka)
     engine = EngineSettings(
-        bootstrap_servers=settings.kafka.bootstrap_servers,
+        bootstrap_servers=brokers.servers,
+        security=brokers.security,
         events_topic=topics.events,
         changelog_topic=topics.rows,
         output_topics=tuple(sorted(set(outputs.values()))),
@@ -114,10 +117,12 @@ async def running_collector(
         ValueError: a setting that is none, such as a network in `trusted_proxies`.
     """
     topics, clock = topics_of(settings), clock_of(settings)
+    brokers = read_brokers(settings.kafka)
     producer = KafkaEventProducer(
-        settings.kafka.bootstrap_servers,
+        brokers.servers,
         {topics.events: partitions, topics.dead_letters: partitions},
         now_ms=clock.now_ms,
+        connection=brokers.security.client_arguments(),
     )
     async with AsyncExitStack() as stack:
         model = await stack.enter_async_context(watched_model(settings.redis.url, clock.now_ms))
@@ -175,7 +180,7 @@ def _alerts(settings: Settings, metrics: Metrics) -> AlertsSink:
     )
     channels = open_channels({name: channel.url for name, channel in settings.channels.items()})
     fallback = TerminalChannel() if settings.alerts.terminal else None
-    exits = AnnouncedExits(settings.kafka.bootstrap_servers, topics_of(settings))
+    exits = AnnouncedExits(read_brokers(settings.kafka), topics_of(settings))
     return AlertsSink(alerts, channels, metrics=metrics, fallback=fallback, next_exit=exits.of)
 
 
@@ -193,7 +198,7 @@ async def run_named_sink(
     run = SinkRun(
         name=name,
         topics=topics_of(settings),
-        kafka={"bootstrap_servers": settings.kafka.bootstrap_servers},
+        kafka=read_brokers(settings.kafka).client_arguments(),
         session_timeout_ms=6_000 if settings.kafka.embedded else 10_000,
         fetch_wait_ms=25 if settings.kafka.embedded else 500,
         dead_letter_share=settings.sinks.dead_letter_share,

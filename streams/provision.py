@@ -13,6 +13,8 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from schemas.codec import encode
 from schemas.keys import CONTROL_KEY
 from schemas.records import Epoch
+from streams.broker_trouble import start_client
+from streams.brokers import Brokers
 from streams.log_reader import log_end
 from streams.topics import Topic, Topics
 
@@ -36,7 +38,7 @@ class Provisioned:
 
 
 async def ensure_topics(
-    bootstrap_servers: str,
+    brokers: Brokers,
     topics: Topics,
     *,
     partitions: int,
@@ -52,7 +54,7 @@ async def ensure_topics(
     Raises:
         ProvisionError: a topic exists with another number of partitions, or the broker refuses to create one.
     """
-    async with admin_client(bootstrap_servers) as admin:
+    async with admin_client(brokers) as admin:
         present = await partition_counts(admin)
         _refuse_other_counts(present, topics, partitions)
         missing = [topic for topic in topics.table if topic.name not in present]
@@ -60,18 +62,18 @@ async def ensure_topics(
             await _create(admin, missing, partitions, replication)
             await _wait_until_visible(admin, [topic.name for topic in missing])
     events = [TopicPartition(topics.events, number) for number in range(partitions)]
-    ends = {} if dry_run and topics.events not in present else await log_end(bootstrap_servers, events)
+    ends = {} if dry_run and topics.events not in present else await log_end(brokers, events)
     empty = tuple(tp for tp in events if ends.get(tp, 0) == 0)
     if empty and not dry_run:
-        await _write_epochs(bootstrap_servers, empty)
+        await _write_epochs(brokers, empty)
     return Provisioned(created=tuple(topic.name for topic in missing), epochs=empty)
 
 
 @asynccontextmanager
-async def admin_client(bootstrap_servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+async def admin_client(brokers: Brokers) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(**brokers.client_arguments())
     try:
-        await admin.start()
+        await start_client(admin, brokers)
         yield admin
     finally:
         await admin.close()
@@ -136,10 +138,10 @@ def _led(described: list[dict[str, Any]]) -> set[str]:
     }
 
 
-async def _write_epochs(bootstrap_servers: str, partitions: Iterable[TopicPartition]) -> None:
+async def _write_epochs(brokers: Brokers, partitions: Iterable[TopicPartition]) -> None:
     value = encode("Epoch", FIRST_EPOCH)
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all")
-    await producer.start()
+    producer = AIOKafkaProducer(**brokers.client_arguments(), acks="all")
+    await start_client(producer, brokers)
     try:
         for tp in partitions:
             await producer.send_and_wait(tp.topic, value, key=CONTROL_KEY, partition=tp.partition)

@@ -9,6 +9,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from schemas.codec import UndecodableError, decode
 from schemas.records import TrackedEvent
+from streams.brokers import Brokers
 from streams.log_reader import log_at, log_end, read_log
 
 MAX_RECORDS = 1_000_000  # about 20 s; ticks count, too
@@ -24,7 +25,7 @@ class ReadEvents:
 
 
 async def read_recent_events(
-    bootstrap_servers: str,
+    brokers: Brokers,
     partitions: Sequence[TopicPartition],
     since: int,
     *,
@@ -42,11 +43,11 @@ async def read_recent_events(
         LogStalledError, aiokafka.errors.KafkaError: the broker is away.
     """
     of_each = (at_most or MAX_RECORDS) // len(partitions)
-    first, ends = await log_at(bootstrap_servers, partitions, since), await log_end(bootstrap_servers, partitions)
+    first, ends = await log_at(brokers, partitions, since), await log_end(brokers, partitions)
     start = {tp: max(first[tp], ends[tp] - of_each) for tp in partitions}
     raised = {tp for tp in partitions if start[tp] > first[tp]}
     events, cut = 0, False
-    async with aclosing(read_log(bootstrap_servers, partitions, start=start, stop=ends)) as records:
+    async with aclosing(read_log(brokers, partitions, start=start, stop=ends)) as records:
         async for record in records:
             tp = TopicPartition(record.topic, record.partition)
             if tp in raised:  # its first record tells whether there was more before it

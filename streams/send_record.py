@@ -6,6 +6,9 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
+from streams.broker_trouble import start_client
+from streams.brokers import Brokers
+
 MAX_REQUEST_BYTES = 2 << 20  # the topic's own limit decides
 
 
@@ -17,12 +20,12 @@ class RecordWriter:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, bootstrap_servers: str) -> AsyncIterator["RecordWriter"]:
+    async def open(cls, brokers: Brokers) -> AsyncIterator["RecordWriter"]:
         """Raises:
         aiokafka.errors.KafkaError: the broker is away.
         """
-        producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", max_request_size=MAX_REQUEST_BYTES)
-        await producer.start()
+        producer = AIOKafkaProducer(**brokers.client_arguments(), acks="all", max_request_size=MAX_REQUEST_BYTES)
+        await start_client(producer, brokers)
         try:
             yield cls(producer)
         finally:
@@ -41,14 +44,12 @@ class RecordWriter:
         return [metadata.offset for metadata in await asyncio.gather(*sent)]
 
 
-async def send_record(
-    bootstrap_servers: str, tp: TopicPartition, key: bytes, value: bytes, *, timestamp_ms: int
-) -> int:
+async def send_record(brokers: Brokers, tp: TopicPartition, key: bytes, value: bytes, *, timestamp_ms: int) -> int:
     """The offset it got.
 
     Raises:
         aiokafka.errors.KafkaError: the broker did not take it.
     """
-    async with RecordWriter.open(bootstrap_servers) as writer:
+    async with RecordWriter.open(brokers) as writer:
         [offset] = await writer.write([(tp, key, value)], timestamp_ms)
     return offset

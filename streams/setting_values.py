@@ -1,6 +1,6 @@
 """What is wrong with the values of settings. Never says the value itself, which may be a secret. Opens no connection."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -9,6 +9,7 @@ from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 from processors.model.zones import zone_names
+from streams.brokers import MECHANISMS
 from streams.nearest import did_you_mean
 from streams.setting_lines import Path
 
@@ -36,8 +37,14 @@ def _redis_url(value: str) -> str:
     return ""
 
 
+def _one_of(*names: str) -> Callable[[str], str]:
+    return lambda value: "" if value in names else f"is none of: {', '.join(filter(None, names))}"
+
+
 Port = Annotated[int, _port]
 Share = Annotated[float, _share]
+BrokerSecurity = Annotated[str, _one_of("plaintext", "tls")]
+Mechanism = Annotated[str, _one_of("", *MECHANISMS)]
 ZoneName = Annotated[str, _zone_name]
 RedisUrl = Annotated[str, _redis_url]
 

@@ -18,6 +18,7 @@ from typing import Self
 import aiohttp
 
 from streams.activation import plan_activation, write_activation
+from streams.broker_settings import read_brokers
 from streams.clock import Clock
 from streams.config import Kafka, Redis, Settings, Sinks, Worker, clock_of, environment_of, topics_of
 from streams.embedded.broker import EmbeddedBroker
@@ -154,10 +155,10 @@ class Stack:
             yield self
 
     async def _provision(self, model: str) -> None:
-        servers, topics = self.settings.kafka.bootstrap_servers, topics_of(self.settings)
-        await ensure_topics(servers, topics, partitions=PARTITIONS)
-        activation = await plan_activation(servers, topics, PARTITIONS, model, notify=False)
-        await write_activation(servers, topics, activation, self.clock.now_ms)
+        brokers, topics = read_brokers(self.settings.kafka), topics_of(self.settings)
+        await ensure_topics(brokers, topics, partitions=PARTITIONS)
+        activation = await plan_activation(brokers, topics, PARTITIONS, model, notify=False)
+        await write_activation(brokers, topics, activation, self.clock.now_ms)
 
     async def _start_parts(self, stack: AsyncExitStack, sinks: tuple[str, ...], on_step: OnStep) -> None:
         async def told(step: str, name: str, child: Child, port: int | None = None) -> None:

@@ -10,6 +10,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas.codec import UndecodableError, kind_of
 from schemas.keys import CONTROL_KEY
+from streams.brokers import Brokers
 from streams.finding import Finding, Level
 from streams.log_reader import log_end, log_start, read_log
 from streams.provision import SAFE_COPIES, SAFE_IN_SYNC, admin_client, partition_counts
@@ -23,36 +24,36 @@ class TopicsNotReadyError(RuntimeError):
     """The topics are not as they must be. The message lists every failure with its fix."""
 
 
-async def require_topics(bootstrap_servers: str, topics: Topics, *, partitions: int | None = None) -> int:
+async def require_topics(brokers: Brokers, topics: Topics, *, partitions: int | None = None) -> int:
     """Refuse to start on topics that are not as they must be; returns the number of partitions.
 
     Raises:
         TopicsNotReadyError: at least one finding is a failure.
     """
-    findings = await check_topics(bootstrap_servers, topics, partitions=partitions)
+    findings = await check_topics(brokers, topics, partitions=partitions)
     failures = [f"{finding.what}; fix: {finding.fix}" for finding in findings if finding.level == "fail"]
     if failures:
         raise TopicsNotReadyError("\n".join(failures))
-    async with admin_client(bootstrap_servers) as admin:
+    async with admin_client(brokers) as admin:
         return (await partition_counts(admin))[topics.events]
 
 
-async def check_topics(bootstrap_servers: str, topics: Topics, *, partitions: int | None = None) -> list[Finding]:
+async def check_topics(brokers: Brokers, topics: Topics, *, partitions: int | None = None) -> list[Finding]:
     """Existence, partition counts, settings, and the epoch record of every events partition.
 
     Without `partitions` all topics must have as many as the events topic.
     """
-    async with admin_client(bootstrap_servers) as admin:
+    async with admin_client(brokers) as admin:
         described = {topic["topic"]: topic["partitions"] for topic in await admin.describe_topics()}
         counts = {name: len(partitions) for name, partitions in described.items()}
         findings = _check_counts(counts, topics, partitions)
         present = [topic for topic in topics.table if topic.name in counts]
         settings = {topic.name: await _settings(admin, topic.name) for topic in present}
     for topic in present:
-        findings += _check_settings(bootstrap_servers, topic, settings[topic.name])
+        findings += _check_settings(brokers.servers, topic, settings[topic.name])
     findings += _check_copies({topic.name: described[topic.name] for topic in present}, settings)
     if topics.events in counts:
-        findings += await _check_epochs(bootstrap_servers, topics.events, counts[topics.events])
+        findings += await _check_epochs(brokers, topics.events, counts[topics.events])
     if not any(finding.level == "fail" for finding in findings):
         count = counts[topics.events]
         findings.insert(0, Finding("ok", f"topics: {len(topics.table)} of {len(topics.table)}, {count} partitions"))
@@ -78,8 +79,8 @@ def _check_counts(counts: Mapping[str, int], topics: Topics, partitions: int | N
     return findings
 
 
-def _check_settings(bootstrap_servers: str, topic: Topic, actual: Mapping[str, str]) -> list[Finding]:
-    tool = f"kafka-configs.sh --bootstrap-server {bootstrap_servers} --entity-type topics --entity-name {topic.name}"
+def _check_settings(servers: str, topic: Topic, actual: Mapping[str, str]) -> list[Finding]:
+    tool = f"kafka-configs.sh --bootstrap-server {servers} --entity-type topics --entity-name {topic.name}"
     findings = []
     for name, wanted in topic.settings.items():
         value = actual.get(name)
@@ -112,6 +113,8 @@ def _check_copies(
 
 
 def _fits(name: str, value: str, wanted: str) -> bool:
+    if name == "max.message.bytes":
+        return int(value) >= int(wanted)
     return _milliseconds(value) >= _milliseconds(wanted) if name.endswith(".ms") else value == wanted
 
 
@@ -124,14 +127,14 @@ async def _settings(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
     return {entry[0]: entry[1] for response in responses for resource in response.resources for entry in resource[4]}
 
 
-async def _check_epochs(bootstrap_servers: str, events: str, partitions: int) -> list[Finding]:
+async def _check_epochs(brokers: Brokers, events: str, partitions: int) -> list[Finding]:
     tps = [TopicPartition(events, number) for number in range(partitions)]
-    starts, ends = await log_start(bootstrap_servers, tps), await log_end(bootstrap_servers, tps)
+    starts, ends = await log_start(brokers, tps), await log_end(brokers, tps)
     never_written = [tp for tp in tps if ends[tp] == 0]
     findings = [Finding("fail", f"{_name(tp)} has no epoch record", ENSURE) for tp in never_written]
     first = [tp for tp in tps if starts[tp] == 0 and ends[tp] > 0]  # elsewhere retention has taken the epoch record
     stop = dict.fromkeys(first, 1)
-    async with aclosing(read_log(bootstrap_servers, first, start=dict.fromkeys(first, 0), stop=stop)) as records:
+    async with aclosing(read_log(brokers, first, start=dict.fromkeys(first, 0), stop=stop)) as records:
         found = {TopicPartition(record.topic, record.partition): record async for record in records}
     findings += [_not_epoch(tp) for tp in first if tp not in found or not _is_epoch(found[tp])]
     if any(record.timestamp_type != _LOG_APPEND_TIME for record in found.values()):

@@ -7,6 +7,7 @@ from types import MappingProxyType
 DAY_MS = 86_400_000
 DEFAULT_HISTORY_MS = 400 * DAY_MS
 DEAD_LETTERS_MS = 30 * DAY_MS
+MESSAGE_BYTES = 1_048_588  # Kafka's own default; it has room for the largest event that the collector takes
 WORKER_GROUP = "leadstream"
 
 
@@ -79,8 +80,7 @@ def _log(retention_ms: int) -> Mapping[str, str]:
             "cleanup.policy": "delete",
             "retention.ms": str(retention_ms),
             "message.timestamp.type": "LogAppendTime",
-            # A replica that missed acknowledged records must not become the leader: offsets would be used twice.
-            "unclean.leader.election.enable": "false",
+            **_every_topic(),
         }
     )
 
@@ -90,5 +90,14 @@ def _compacted() -> dict[str, str]:
     return {
         "cleanup.policy": "compact",
         "delete.retention.ms": str(DAY_MS),
+        **_every_topic(),
+    }
+
+
+def _every_topic() -> dict[str, str]:
+    return {
+        # A replica that missed acknowledged records must not become the leader: offsets would be used twice.
         "unclean.leader.election.enable": "false",
+        # Where the brokers allow less, an event that the collector takes would be refused, and its dead letter, too.
+        "max.message.bytes": str(MESSAGE_BYTES),
     }

@@ -15,6 +15,7 @@ from processors.active_model import ActiveModel
 from processors.moves import transition_id
 from schemas.codec import UndecodableError, decode
 from schemas.records import DeadLetter, LeadSnapshot, ModelActivated, StageTransition
+from streams.brokers import Brokers
 from streams.explain import unknown_event
 from streams.log_reader import follow, last_record
 from streams.model_records import repeated_model
@@ -76,7 +77,7 @@ class Scored:
 
 
 async def send_event(
-    bootstrap_servers: str, topics: Topics, partitions: int, destination: Destination, event: Mapping[str, Any]
+    brokers: Brokers, topics: Topics, partitions: int, destination: Destination, event: Mapping[str, Any]
 ) -> Scored:
     """Post the event, which has an `event_id` of its own, and wait until the lead's snapshot shows it.
 
@@ -90,7 +91,7 @@ async def send_event(
         for number in range(partitions)
     ]
     watch, ready = _Watch(topics, str(event["event_id"])), asyncio.Event()
-    watching = asyncio.create_task(_watch(bootstrap_servers, watched, watch, ready))
+    watching = asyncio.create_task(_watch(brokers, watched, watch, ready))
     try:
         await _first(ready.wait(), watching)
         started = asyncio.get_running_loop().time()
@@ -107,13 +108,13 @@ async def send_event(
         watching.cancel()
         await asyncio.wait({watching})
     seconds = asyncio.get_running_loop().time() - started
-    return await _result(bootstrap_servers, topics, watch, seconds)
+    return await _result(brokers, topics, watch, seconds)
 
 
 async def _watch(
-    bootstrap_servers: str, partitions: Collection[TopicPartition], watch: "_Watch", ready: asyncio.Event
+    brokers: Brokers, partitions: Collection[TopicPartition], watch: "_Watch", ready: asyncio.Event
 ) -> None:
-    async with aclosing(follow(bootstrap_servers, partitions, ready=ready)) as records:
+    async with aclosing(follow(brokers, partitions, ready=ready)) as records:
         async for record in records:
             if watch.take(record):
                 return
@@ -225,12 +226,12 @@ async def _post(destination: Destination, event: Mapping[str, Any]) -> list[str]
     return flags
 
 
-async def _result(bootstrap_servers: str, topics: Topics, watch: _Watch, seconds: float) -> Scored:
+async def _result(brokers: Brokers, topics: Topics, watch: _Watch, seconds: float) -> Scored:
     record, snapshot = watch.record, watch.snapshot
     assert record is not None
     assert snapshot is not None
-    active = await _active(bootstrap_servers, topics)
-    earlier = await _snapshot_before(bootstrap_servers, TopicPartition(topics.scores, record.partition), record)
+    active = await _active(brokers, topics)
+    earlier = await _snapshot_before(brokers, TopicPartition(topics.scores, record.partition), record)
     after = priced(snapshot, active, snapshot["at"])
     before = None if earlier is None else priced(earlier, active, snapshot["at"])
     event, points = decode(record.value)[1], _gained(before, after)
@@ -248,14 +249,14 @@ async def _result(bootstrap_servers: str, topics: Topics, watch: _Watch, seconds
     )
 
 
-async def _active(bootstrap_servers: str, topics: Topics) -> ActiveModel:
-    found: tuple[ModelActivated, int] | None = await repeated_model(bootstrap_servers, topics)
+async def _active(brokers: Brokers, topics: Topics) -> ActiveModel:
+    found: tuple[ModelActivated, int] | None = await repeated_model(brokers, topics)
     if found is None:
         raise NotScoredError("the scores topic names no model yet: is partition 0 folded? See: leadstream model active")
     return active_of(found[0])
 
 
-async def _snapshot_before(bootstrap_servers: str, tp: TopicPartition, event: ConsumerRecord) -> LeadSnapshot | None:
+async def _snapshot_before(brokers: Brokers, tp: TopicPartition, event: ConsumerRecord) -> LeadSnapshot | None:
     """The lead's last snapshot without the event; None: there is none, or the lead was forgotten since."""
 
     def earlier(record: ConsumerRecord) -> bool:
@@ -263,7 +264,7 @@ async def _snapshot_before(bootstrap_servers: str, tp: TopicPartition, event: Co
             return False
         return record.value is None or bool(decode(record.value)[1]["offset"] < event.offset)
 
-    found = await last_record(bootstrap_servers, tp, earlier)
+    found = await last_record(brokers, tp, earlier)
     return None if found is None or found.value is None else cast("LeadSnapshot", decode(found.value)[1])
 
 

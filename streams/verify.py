@@ -9,6 +9,7 @@ from aiokafka import TopicPartition
 
 from processors.fold_partition import PartitionFold
 from schemas.keys import partition_of
+from streams.brokers import Brokers
 from streams.compare_outputs import LettersCheck, TransitionsCheck
 from streams.live_rows import read_live_rows
 from streams.log_reader import log_end, log_start, read_log
@@ -31,7 +32,7 @@ class CannotVerifyError(RuntimeError):
 class _Task:
     """What is verified: of which broker and topics, and with `leads` only these keys."""
 
-    bootstrap_servers: str
+    brokers: Brokers
     topics: Topics
     partitions: int
     leads: Collection[bytes] | None
@@ -39,7 +40,7 @@ class _Task:
 
 
 async def verify(
-    bootstrap_servers: str,
+    brokers: Brokers,
     topics: Topics,
     partitions: int,
     *,
@@ -57,23 +58,23 @@ async def verify(
     """
     numbers = sorted(range(partitions) if leads is None else {partition_of(key, partitions) for key in leads})
     events = [TopicPartition(topics.events, number) for number in numbers]
-    for tp, start in (await log_start(bootstrap_servers, events)).items():
+    for tp, start in (await log_start(brokers, events)).items():
         if start > 0:
             raise CannotVerifyError(
                 f"{tp.topic}/{tp.partition} begins at offset {start}: retention has taken its first records, and "
                 "without them nothing can be folded again"
             )
-    models = await first_models(bootstrap_servers, topics, partitions)
-    task = _Task(bootstrap_servers, topics, partitions, leads, models)
-    total = sum((await log_end(bootstrap_servers, events)).values())
+    models = await first_models(brokers, topics, partitions)
+    task = _Task(brokers, topics, partitions, leads, models)
+    total = sum((await log_end(brokers, events)).values())
     report, folded_to, letters = VerifyReport(), dict[int, int](), dict[str, str]()
     for tp in events:
         folded_to[tp.partition] = await _verify_partition(
             task, tp, report, letters, lambda: on_progress(report.records, total)
         )
     letters_topic = [TopicPartition(topics.dead_letters, number) for number in range(partitions)]
-    await LettersCheck(bootstrap_servers, letters_topic, topics.events, folded_to, leads).compare(letters, report)
-    report.unfolded = max(0, sum((await log_end(bootstrap_servers, events)).values()) - sum(folded_to.values()))
+    await LettersCheck(brokers, letters_topic, topics.events, folded_to, leads).compare(letters, report)
+    report.unfolded = max(0, sum((await log_end(brokers, events)).values()) - sum(folded_to.values()))
     on_progress(total, total)
     return report
 
@@ -85,15 +86,13 @@ async def _verify_partition(
     number = tp.partition
     report.partitions += 1
     live, found = await read_live_rows(
-        task.bootstrap_servers, _fresh(task, number), TopicPartition(task.topics.rows, number), task.leads
+        task.brokers, _fresh(task, number), TopicPartition(task.topics.rows, number), task.leads
     )
     report.differences += found
-    transitions = TransitionsCheck(
-        task.bootstrap_servers, TopicPartition(task.topics.transitions, number), live, report
-    )
+    transitions = TransitionsCheck(task.brokers, TopicPartition(task.topics.transitions, number), live, report)
     await transitions.read(task.leads)
     replay = Replay(_fresh(task, number), live, report, transitions.compare, task.leads)
-    async for record in read_log(task.bootstrap_servers, [tp], start={tp: 0}, stop={tp: live.stop}):
+    async for record in read_log(task.brokers, [tp], start={tp: 0}, stop={tp: live.stop}):
         replay.take(record)
         if report.records % _PROGRESS_EVERY == 0:
             on_progress()

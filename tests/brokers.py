@@ -9,6 +9,7 @@ from typing import Literal
 import pytest
 import pytest_asyncio
 
+from streams.brokers import Brokers
 from streams.embedded.broker import EmbeddedBroker
 from streams.embedded.store import EmbeddedStore
 from tests.kafka.apache import ApacheKafka, missing_tools
@@ -18,6 +19,10 @@ from tests.kafka.apache import ApacheKafka, missing_tools
 class Broker:
     kind: Literal["embedded", "apache"]
     bootstrap_servers: str
+
+    @property
+    def at(self) -> Brokers:
+        return Brokers(self.bootstrap_servers)
 
 
 def require_apache() -> None:

@@ -6,21 +6,22 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic
 
+from streams.brokers import Brokers
 from streams.provision import admin_client
 
 
-async def make_topic(bootstrap_servers: str, name: str, partitions: int = 1, **settings: str) -> list[TopicPartition]:
+async def make_topic(brokers: Brokers, name: str, partitions: int = 1, **settings: str) -> list[TopicPartition]:
     """Create a topic; `settings` are Kafka's, with `_` for `.`. Returns its partitions."""
     configs = {key.replace("_", "."): value for key, value in settings.items()}
-    async with admin_client(bootstrap_servers) as admin:
+    async with admin_client(brokers) as admin:
         response = await admin.create_topics([NewTopic(name, partitions, -1, {}, configs)])
     assert [code for _, code, _ in response.topic_errors] == [0], response
     return [TopicPartition(name, number) for number in range(partitions)]
 
 
 @asynccontextmanager
-async def producer_of(bootstrap_servers: str, **options: object) -> AsyncIterator[AIOKafkaProducer]:
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", **options)
+async def producer_of(brokers: Brokers, **options: object) -> AsyncIterator[AIOKafkaProducer]:
+    producer = AIOKafkaProducer(**brokers.client_arguments(), acks="all", **options)
     await producer.start()
     try:
         yield producer

@@ -10,7 +10,7 @@ import click
 
 from streams.cli.exits import FINDING, REFUSED, WRONG_INPUT, CommandError
 from streams.cli.printing import escaped, plural, print_json, when
-from streams.cli.services import partition_count, run, settings_of
+from streams.cli.services import brokers_of, partition_count, run, settings_of
 from streams.cli.words import Choice
 from streams.collector_settings import collector_settings
 from streams.config import Settings, clock_of, topics_of
@@ -113,7 +113,7 @@ def all_letters(settings: Settings) -> list[Letter]:
 
     async def read() -> list[Letter]:
         partitions = await partition_count(settings)
-        return await read_letters(settings.kafka.bootstrap_servers, topics_of(settings).dead_letters, partitions)
+        return await read_letters(brokers_of(settings), topics_of(settings).dead_letters, partitions)
 
     return run(read(), settings)
 
@@ -200,7 +200,7 @@ def _handle(
 
     async def handle() -> list[Handled]:
         handler = LetterHandler(
-            settings.kafka.bootstrap_servers,
+            brokers_of(settings),
             topics_of(settings).dead_letters,
             await partition_count(settings),
             now_ms=clock_of(settings).now_ms,

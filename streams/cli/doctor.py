@@ -3,7 +3,7 @@
 import click
 
 from streams.cli.findings import report_findings
-from streams.cli.services import run, settings_of
+from streams.cli.services import brokers_of, run, settings_of
 from streams.config import topics_of
 from streams.doctor import examine
 
@@ -20,5 +20,5 @@ def doctor(context: click.Context, as_json: bool) -> int:
     Exit code 1: a failure; 3: a service cannot be reached.
     """
     settings = settings_of(context)
-    findings = run(examine(settings.kafka.bootstrap_servers, settings.redis.url, topics_of(settings)), settings)
+    findings = run(examine(brokers_of(settings), settings.redis.url, topics_of(settings)), settings)
     return report_findings(findings, as_json=as_json)

@@ -16,7 +16,7 @@ from sinks.redis_reader import LeadReader
 from streams.cli.exits import FINDING, WRONG_INPUT, CommandError
 from streams.cli.lead_text import lead_data, list_line, receipt_data, show_lines, stage_name, who, why_lines
 from streams.cli.printing import escaped, print_json, when
-from streams.cli.services import partition_count, run, settings_of
+from streams.cli.services import brokers_of, partition_count, run, settings_of
 from streams.cli.words import Group
 from streams.config import Settings, clock_of, topics_of
 from streams.nearest import did_you_mean
@@ -219,9 +219,9 @@ async def _feedback(
         user=None,
         reason=reason,
     )
-    servers = settings.kafka.bootstrap_servers
+    brokers = brokers_of(settings)
     tp = TopicPartition(topics_of(settings).events, partition_of(key.encode(), await partition_count(settings)))
-    offset = await send_record(servers, tp, key.encode(), encode("Feedback", record), timestamp_ms=now)
+    offset = await send_record(brokers, tp, key.encode(), encode("Feedback", record), timestamp_ms=now)
     return snapshot, words[word], f"{tp.topic}/{tp.partition}/{offset}"
 
 

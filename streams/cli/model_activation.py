@@ -20,7 +20,7 @@ from streams.cli.model_comparison import (
     read_active,
 )
 from streams.cli.printing import escaped, plural, print_json
-from streams.cli.services import partition_count, run, settings_of
+from streams.cli.services import brokers_of, partition_count, run, settings_of
 from streams.config import Settings, clock_of, topics_of
 
 
@@ -54,7 +54,7 @@ def activate(context: click.Context, file: Path, notify: bool, yes: bool, as_jso
         if not (plan.repeats or yes):
             _confirm(model.name)
         run(
-            write_activation(settings.kafka.bootstrap_servers, topics_of(settings), plan, clock_of(settings).now_ms),
+            write_activation(brokers_of(settings), topics_of(settings), plan, clock_of(settings).now_ms),
             settings,
         )
     if as_json:
@@ -111,8 +111,8 @@ def _read(file: Path) -> tuple[str, Checked]:
 
 
 async def _plan(settings: Settings, text: str, *, notify: bool) -> Activation:
-    servers = settings.kafka.bootstrap_servers
-    return await plan_activation(servers, topics_of(settings), await partition_count(settings), text, notify=notify)
+    brokers = brokers_of(settings)
+    return await plan_activation(brokers, topics_of(settings), await partition_count(settings), text, notify=notify)
 
 
 def _confirm(name: str) -> None:

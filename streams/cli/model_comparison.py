@@ -12,7 +12,7 @@ from schemas.records import ModelActivated
 from schemas.rows import UnreadableRowError
 from streams.cli.exits import CommandError
 from streams.cli.printing import escaped
-from streams.cli.services import partition_count, run, settings_of
+from streams.cli.services import brokers_of, partition_count, run, settings_of
 from streams.config import Settings, broker_is_named, topics_of
 from streams.model_records import active_model
 
@@ -78,8 +78,8 @@ async def read_active(settings: Settings) -> ModelActivated | None:
         KafkaError, OSError: the broker is away.
         UnreadableRowError: a partition's own row cannot be read.
     """
-    servers = settings.kafka.bootstrap_servers
-    return await active_model(servers, topics_of(settings), await partition_count(settings))
+    brokers = brokers_of(settings)
+    return await active_model(brokers, topics_of(settings), await partition_count(settings))
 
 
 def active_to_compare(context: click.Context) -> tuple[ModelActivated | None, str]:

@@ -9,8 +9,9 @@ import click
 
 from processors.model.model import channels_of
 from processors.model_log import read_model_record
+from streams.brokers import Brokers
 from streams.cli.exits import REFUSED, STOPPED, WRONG_INPUT, CommandError
-from streams.cli.services import log_to_stderr, reaching, settings_of
+from streams.cli.services import brokers_of, log_to_stderr, reaching, settings_of
 from streams.cli.words import Choice
 from streams.config import Settings, topics_of
 from streams.delivery import TooManyDeadLettersError
@@ -48,8 +49,8 @@ def worker(context: click.Context) -> None:
 
 async def _ready(settings: Settings) -> tuple[int, FirstModels]:
     """Topics as they must be, and a model in every partition; waits for the model."""
-    servers, topics = settings.kafka.bootstrap_servers, topics_of(settings)
-    partitions = await require_topics(servers, topics)
+    brokers, topics = brokers_of(settings), topics_of(settings)
+    partitions = await require_topics(brokers, topics)
 
     def tell(missing: list[int]) -> None:
         click.echo(
@@ -58,7 +59,7 @@ async def _ready(settings: Settings) -> tuple[int, FirstModels]:
             err=True,
         )
 
-    return partitions, await wait_for_first_models(servers, topics, partitions, on_missing=tell)
+    return partitions, await wait_for_first_models(brokers, topics, partitions, on_missing=tell)
 
 
 @click.command
@@ -78,12 +79,13 @@ def collector(context: click.Context) -> None:
             code=REFUSED,
         )
     log_to_stderr()
+    brokers = brokers_of(settings)
     with reaching(settings):
-        asyncio.run(_until_signal(lambda stop: _collect(settings, stop)))
+        asyncio.run(_until_signal(lambda stop: _collect(settings, brokers, stop)))
 
 
-async def _collect(settings: Settings, stop: asyncio.Event) -> None:
-    partitions = await require_topics(settings.kafka.bootstrap_servers, topics_of(settings))
+async def _collect(settings: Settings, brokers: Brokers, stop: asyncio.Event) -> None:
+    partitions = await require_topics(brokers, topics_of(settings))
     async with running_collector(settings, partitions, PrometheusMetrics()) as server:
         try:
             await server.start()
@@ -110,16 +112,16 @@ def sink(context: click.Context, name: str, from_beginning: bool) -> None:
     """
     settings = settings_of(context)
     log_to_stderr()
-    metrics = PrometheusMetrics()
+    metrics, brokers = PrometheusMetrics(), brokers_of(settings)
     try:
         made = make_sink(name, settings, metrics)
     except ValueError as error:
         raise CommandError(str(error), code=WRONG_INPUT) from error
 
     async def deliver(stop: asyncio.Event) -> None:
-        partitions = await require_topics(settings.kafka.bootstrap_servers, topics_of(settings))
+        partitions = await require_topics(brokers, topics_of(settings))
         if name == "alerts":
-            await _require_channels(settings, partitions)
+            await _require_channels(settings, brokers, partitions)
         await run_named_sink(name, made, settings, metrics, stop, from_beginning=from_beginning)
 
     try:
@@ -129,9 +131,9 @@ def sink(context: click.Context, name: str, from_beginning: bool) -> None:
         raise CommandError(str(error), code=STOPPED) from error
 
 
-async def _require_channels(settings: Settings, partitions: int) -> None:
+async def _require_channels(settings: Settings, brokers: Brokers, partitions: int) -> None:
     """Refuse to start while the active model names a channel without settings: its alerts would reach nobody."""
-    activated = await active_model(settings.kafka.bootstrap_servers, topics_of(settings), partitions)
+    activated = await active_model(brokers, topics_of(settings), partitions)
     if activated is None or settings.alerts.terminal:
         return
     named = channels_of(read_model_record(activated["body"]).alerts)

@@ -11,7 +11,7 @@ from sources.times import LATE_MS, parse_time_ms
 from streams.cli.exits import FINDING, UNREACHABLE, WRONG_INPUT, CommandError
 from streams.cli.lead_text import lead_id, stage_name
 from streams.cli.printing import escaped, print_json, when
-from streams.cli.services import partition_count, run, settings_of
+from streams.cli.services import brokers_of, partition_count, run, settings_of
 from streams.config import Settings, topics_of
 from streams.trial_event import (
     CollectorAwayError,
@@ -72,10 +72,10 @@ class _Ended(Exception):  # noqa: N818 - carries the error past `run`, which tak
 
 
 async def _send(settings: Settings, destination: Destination, event: dict[str, Any]) -> Scored:
-    servers = settings.kafka.bootstrap_servers
+    brokers = brokers_of(settings)
     partitions = await partition_count(settings)
     try:
-        return await send_event(servers, topics_of(settings), partitions, destination, event)
+        return await send_event(brokers, topics_of(settings), partitions, destination, event)
     except CollectorAwayError as error:
         fix = "start it with `leadstream collector` or `leadstream up`, or set collector.port in leadstream.toml"
         raise _Ended(CommandError(f"the collector at {destination.url} {error}", fix, code=UNREACHABLE)) from error

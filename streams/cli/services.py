@@ -10,6 +10,9 @@ import click
 from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 
+from streams.broker_settings import read_brokers
+from streams.broker_trouble import BrokerRefusesError
+from streams.brokers import Brokers, UnsafeSettingsError
 from streams.cli.exits import REFUSED, UNREACHABLE, WRONG_INPUT, CommandError
 from streams.config import Settings, SettingsError, load_settings, topics_of
 from streams.provision import admin_client, partition_counts
@@ -27,6 +30,20 @@ def settings_of(context: click.Context) -> Settings:
     """
     try:
         return load_settings(context.find_root().obj)
+    except SettingsError as error:
+        raise CommandError(str(error), code=WRONG_INPUT) from error
+
+
+def brokers_of(settings: Settings) -> Brokers:
+    """The brokers that the settings name, and how to talk to them.
+
+    Raises:
+        CommandError: settings of TLS or SASL that cannot be used; 4 where a password would go out in clear.
+    """
+    try:
+        return read_brokers(settings.kafka)
+    except UnsafeSettingsError as error:
+        raise CommandError(str(error), code=REFUSED) from error
     except SettingsError as error:
         raise CommandError(str(error), code=WRONG_INPUT) from error
 
@@ -52,6 +69,8 @@ def reaching(settings: Settings) -> Iterator[None]:
         ) from error
     except BrokenPipeError:
         raise
+    except BrokerRefusesError as error:
+        raise CommandError(error.what, error.fix, code=UNREACHABLE) from error
     except (KafkaError, OSError) as error:  # OSError: also timeouts, and LogStalledError
         raise CommandError(
             f"the broker at {settings.kafka.bootstrap_servers} does not answer ({type(error).__name__})",
@@ -84,13 +103,13 @@ async def partition_count(settings: Settings) -> int:
         CommandError: a topic is missing.
         KafkaError, TimeoutError: the broker is away.
     """
-    bootstrap_servers, topics = settings.kafka.bootstrap_servers, topics_of(settings)
-    async with asyncio.timeout(DEADLINE_SECONDS), admin_client(bootstrap_servers) as admin:
+    brokers, topics = brokers_of(settings), topics_of(settings)
+    async with asyncio.timeout(DEADLINE_SECONDS), admin_client(brokers) as admin:
         counts = await partition_counts(admin)
     missing = [topic.name for topic in topics.table if topic.name not in counts]
     if missing:
         raise CommandError(
-            f"the broker at {bootstrap_servers} has no topic {missing[0]}",
+            f"the broker at {brokers.servers} has no topic {missing[0]}",
             "run: leadstream topics ensure",
             code=UNREACHABLE,
         )

@@ -11,9 +11,10 @@ import click
 from aiokafka import TopicPartition
 
 from schemas.keys import ANONYMOUS, USER
+from streams.brokers import Brokers
 from streams.cli.printing import print_json
 from streams.cli.record_text import record_data, record_line, types_of
-from streams.cli.services import partition_count, run, settings_of
+from streams.cli.services import brokers_of, partition_count, run, settings_of
 from streams.cli.words import Choice
 from streams.config import Settings, topics_of
 from streams.log_reader import follow, log_end, log_start, read_log
@@ -68,10 +69,10 @@ def tail(
 
 
 async def _follow(settings: Settings, what: str, wanted: Filter, show: Callable[[dict[str, Any]], None]) -> None:
-    servers, tps = settings.kafka.bootstrap_servers, await _partitions(settings, what)
-    ends = await log_end(servers, tps)
+    brokers, tps = brokers_of(settings), await _partitions(settings, what)
+    ends = await log_end(brokers, tps)
     click.echo(f"{tps[0].topic}, from now on; Ctrl-C ends it", err=True)
-    async with aclosing(follow(servers, tps, start=ends)) as records:  # from the ends of the moment that was announced
+    async with aclosing(follow(brokers, tps, start=ends)) as records:  # from the ends of the moment that was announced
         async for record in records:
             data = record_data(record)
             if wanted.fits(data):
@@ -81,12 +82,12 @@ async def _follow(settings: Settings, what: str, wanted: Filter, show: Callable[
 
 async def _last(settings: Settings, what: str, wanted: Filter, count: int) -> list[dict[str, Any]]:
     """The last `count` that fit, oldest first, read backwards in growing windows."""
-    servers, tps = settings.kafka.bootstrap_servers, await _partitions(settings, what)
-    starts, ends = await log_start(servers, tps), await log_end(servers, tps)
+    brokers, tps = brokers_of(settings), await _partitions(settings, what)
+    starts, ends = await log_start(brokers, tps), await log_end(brokers, tps)
     window = max(count, _FIRST_WINDOW)
     while True:
         begin = {tp: max(starts[tp], ends[tp] - window) for tp in tps}
-        found = [data async for data in _read(servers, begin, ends) if wanted.fits(data)]
+        found = [data async for data in _read(brokers, begin, ends) if wanted.fits(data)]
         if len(found) >= count or begin == starts:
             found.sort(key=lambda data: (data["timestamp"], data["partition"], data["offset"]))
             return found[-count:]
@@ -94,9 +95,9 @@ async def _last(settings: Settings, what: str, wanted: Filter, count: int) -> li
 
 
 async def _read(
-    servers: str, begin: dict[TopicPartition, int], ends: dict[TopicPartition, int]
+    brokers: Brokers, begin: dict[TopicPartition, int], ends: dict[TopicPartition, int]
 ) -> AsyncIterator[dict[str, Any]]:
-    async for record in read_log(servers, list(begin), start=begin, stop=ends):
+    async for record in read_log(brokers, list(begin), start=begin, stop=ends):
         yield record_data(record)
 
 

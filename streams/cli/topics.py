@@ -5,10 +5,11 @@ from dataclasses import asdict
 
 import click
 
+from streams.brokers import Brokers
 from streams.cli.exits import WRONG_INPUT, CommandError
 from streams.cli.findings import report_findings
 from streams.cli.printing import print_json
-from streams.cli.services import DEADLINE_SECONDS, run, settings_of
+from streams.cli.services import DEADLINE_SECONDS, brokers_of, run, settings_of
 from streams.cli.words import Group
 from streams.config import topics_of
 from streams.finding import Finding
@@ -43,12 +44,12 @@ def ensure(
     leadstream topics ensure --partitions 12 --replication 3
     """
     settings = settings_of(context)
-    servers = settings.kafka.bootstrap_servers
+    brokers = brokers_of(settings)
 
     async def work() -> Provisioned:
-        await _reach(servers)
+        await _reach(brokers)
         return await ensure_topics(
-            servers,
+            brokers,
             topics_of(settings),
             partitions=partitions or settings.kafka.partitions,
             replication=replication or settings.kafka.replication_factor,
@@ -86,15 +87,15 @@ def check(context: click.Context, as_json: bool) -> int:
     Exit code 1: a failure; parts refuse to start.
     """
     settings = settings_of(context)
-    servers = settings.kafka.bootstrap_servers
+    brokers = brokers_of(settings)
 
     async def work() -> list[Finding]:
-        await _reach(servers)
-        return await check_topics(servers, topics_of(settings))
+        await _reach(brokers)
+        return await check_topics(brokers, topics_of(settings))
 
     return report_findings(run(work(), settings), as_json=as_json)
 
 
-async def _reach(bootstrap_servers: str) -> None:
-    async with asyncio.timeout(DEADLINE_SECONDS), admin_client(bootstrap_servers):
+async def _reach(brokers: Brokers) -> None:
+    async with asyncio.timeout(DEADLINE_SECONDS), admin_client(brokers):
         pass

@@ -10,7 +10,7 @@ from processors.model import Checked
 from processors.rule_fits import RuleFits
 from streams.cli.exits import WRONG_INPUT, CommandError
 from streams.cli.printing import plural
-from streams.cli.services import partition_count, run, settings_of
+from streams.cli.services import brokers_of, partition_count, run, settings_of
 from streams.cli.times import shown_span
 from streams.config import Settings, broker_is_named, clock_of, topics_of
 from streams.recent_events import ReadEvents, read_recent_events
@@ -47,7 +47,7 @@ async def _read(settings: Settings, fits: RuleFits, since: int) -> ReadEvents:
     partitions = [TopicPartition(events, number) for number in range(await partition_count(settings))]
     with Console(stderr=True).status("reading events") as status:
         return await read_recent_events(
-            settings.kafka.bootstrap_servers,
+            brokers_of(settings),
             partitions,
             since,
             see=fits.see,

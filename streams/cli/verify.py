@@ -9,7 +9,7 @@ from processors.fold_partition import OldFoldError
 from schemas.keys import ANONYMOUS, USER, lead_key
 from streams.cli.exits import FINDING, REFUSED, CommandError
 from streams.cli.printing import escaped, plural, print_json
-from streams.cli.services import partition_count, run, settings_of
+from streams.cli.services import brokers_of, partition_count, run, settings_of
 from streams.config import Settings, topics_of
 from streams.verify import CannotVerifyError
 from streams.verify import verify as verify_state
@@ -58,7 +58,7 @@ def verify(context: click.Context, lead: str | None, as_json: bool) -> int:
 
 
 async def _verify(settings: Settings, keys: list[bytes] | None, *, quiet: bool) -> VerifyReport:
-    servers = settings.kafka.bootstrap_servers
+    brokers = brokers_of(settings)
     partitions = await partition_count(settings)
     shows = sys.stderr.isatty() and not quiet
 
@@ -66,7 +66,7 @@ async def _verify(settings: Settings, keys: list[bytes] | None, *, quiet: bool) 
         if shows:
             click.echo(f"\r{done:,} of {total:,} records", err=True, nl=done == total)
 
-    return await verify_state(servers, topics_of(settings), partitions, leads=keys, on_progress=progress)
+    return await verify_state(brokers, topics_of(settings), partitions, leads=keys, on_progress=progress)
 
 
 def _keys(text: str, settings: Settings) -> list[bytes]:

@@ -13,6 +13,7 @@ from sinks.alerts import AlertsSink
 from sinks.base import Delivery, Input, SinkError
 from sinks.config import AlertsSettings
 from streams.announced_exit import announced_exit
+from streams.broker_settings import read_brokers
 from streams.config import Settings, clock_of, topics_of
 from streams.delivery import SinkStatus
 from streams.sink_runner import SinkRun, run_sink
@@ -85,7 +86,7 @@ async def run_alerts(
     run = SinkRun(
         name="alerts",
         topics=topics_of(settings),
-        kafka={"bootstrap_servers": settings.kafka.bootstrap_servers},
+        kafka=read_brokers(settings.kafka).client_arguments(),
         session_timeout_ms=6_000,
         fetch_wait_ms=25,
     )

@@ -15,6 +15,7 @@ from schemas.codec import decode
 from schemas.records import LeadSnapshot, StageTransition, TrackedEvent
 from sources.http.records import SENT_AT
 from sources.times import LATE_MS
+from streams.brokers import Brokers
 from streams.clock import DAY_MS
 from streams.demo.latency import Outage, Samples, ScoreWatch
 from streams.topics import WORKER_GROUP, Topics
@@ -48,7 +49,7 @@ class Probe:
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        brokers: Brokers,
         topics: Topics,
         partitions: int,
         active: ActiveModel,
@@ -58,7 +59,7 @@ class Probe:
     ) -> None:
         self._active = active
         self._exits = {stage.id: stage for stage in active.model.stages if stage.exit}
-        self._servers = bootstrap_servers
+        self._brokers = brokers
         self._topics = topics
         self._partitions = partitions
         self._now_ms = now_ms
@@ -93,7 +94,7 @@ class Probe:
         """
         topics = (self._topics.events, self._topics.scores, self._topics.transitions)
         places = [TopicPartition(topic, number) for topic in topics for number in range(self._partitions)]
-        async with _consumer(self._servers) as consumer:
+        async with _consumer(self._brokers) as consumer:
             consumer.assign(places)
             await consumer.seek_to_beginning(*places)
             while True:
@@ -109,7 +110,7 @@ class Probe:
 
     async def uncommitted(self, ends: Mapping[TopicPartition, int]) -> int:
         """Records up to `ends` that are behind the last checkpoint: a new worker has to fold them again."""
-        async with _consumer(self._servers, f"{self._topics.prefix}{WORKER_GROUP}") as consumer:
+        async with _consumer(self._brokers, f"{self._topics.prefix}{WORKER_GROUP}") as consumer:
             consumer.assign(list(ends))
             return sum([max(0, end - (await consumer.committed(tp) or 0)) for tp, end in ends.items()])
 
@@ -180,10 +181,10 @@ def _sent_at(record: ConsumerRecord) -> int | None:
 
 
 @asynccontextmanager
-async def _consumer(servers: str, group: str | None = None) -> AsyncIterator[Any]:
+async def _consumer(brokers: Brokers, group: str | None = None) -> AsyncIterator[Any]:
     """With `group` it may ask what that group has committed; it joins none."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=servers,
+        **brokers.client_arguments(),
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",

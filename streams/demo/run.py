@@ -12,6 +12,7 @@ from typing import Final
 from processors.active_model import ActiveModel
 from processors.model_log import pack_model, read_model_record
 from processors.models import load_shipped
+from streams.broker_settings import read_brokers
 from streams.clock import DAY_MS, PlayedClock, SystemClock
 from streams.config import Collector, Play, Settings, topics_of
 from streams.delivery import SinkStatus
@@ -92,7 +93,7 @@ class Demo:
             self._view.waiting_for("collector, worker and sinks start and join their groups, about 8 s")
             active = ActiveModel(read_model_record(pack_model(self._model)), 1, START_MS)
             self._probe = Probe(
-                stack.settings.kafka.bootstrap_servers,
+                read_brokers(stack.settings.kafka),
                 topics_of(settings),
                 PARTITIONS,
                 active,
@@ -190,7 +191,7 @@ class Demo:
 
     async def _report(self, stack: Stack, player: Player) -> DemoReport:
         self._view.waiting_for("verify folds the whole log again")
-        found = await verify(stack.settings.kafka.bootstrap_servers, topics_of(stack.settings), PARTITIONS)
+        found = await verify(read_brokers(stack.settings.kafka), topics_of(stack.settings), PARTITIONS)
         counts = Counts(player.acknowledged, self._probe.events, player.refused)
         # The clock runs on while this is written: what happened after the end is not part of the play.
         moves = [move for move in self._probe.moves.values() if move.at <= self._end_ms]

@@ -1,42 +1,8 @@
 """What a worker is told: brokers, topics, sizes and time limits."""
 
-import ssl
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
-
-class UnsafeSettingsError(ValueError):
-    """Settings that would send a secret in clear."""
-
-
-@dataclass(frozen=True, slots=True)
-class Security:
-    """TLS and SASL towards the brokers; a password never goes out without TLS."""
-
-    ssl_context: ssl.SSLContext | None = None
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
-    username: str = ""
-    password: str = field(default="", repr=False)
-
-    def __post_init__(self) -> None:
-        if self.sasl_mechanism is not None and self.ssl_context is None:
-            raise UnsafeSettingsError(
-                f"SASL {self.sasl_mechanism} without TLS would send the password in clear: turn TLS on"
-            )
-
-    def client_arguments(self) -> dict[str, object]:
-        """Keyword arguments for a plain aiokafka client."""
-        if self.ssl_context is None:
-            return {}
-        if self.sasl_mechanism is None:
-            return {"security_protocol": "SSL", "ssl_context": self.ssl_context}
-        return {
-            "security_protocol": "SASL_SSL",
-            "ssl_context": self.ssl_context,
-            "sasl_mechanism": self.sasl_mechanism,
-            "sasl_plain_username": self.username,
-            "sasl_plain_password": self.password,
-        }
+from streams.brokers import PLAINTEXT, Security
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +32,7 @@ class EngineSettings:
     output_topics: tuple[str, ...]
     group: str = "leadstream"
     instance_id: str | None = None
-    security: Security = Security()
+    security: Security = PLAINTEXT
     idempotence: bool = True
     batch_records: int = 2_000
     buffered_batches: int = 8

@@ -13,6 +13,7 @@ from processors.models import load_shipped
 from processors.row_store import RowStore
 from schemas.codec import HEADER_BYTES, kind_of
 from schemas.rows import pack_row
+from streams.broker_settings import read_brokers
 from streams.config import Settings, topics_of
 from streams.engine.worker import Worker
 from streams.metrics import PrometheusMetrics
@@ -77,7 +78,7 @@ def serve(settings: Settings, report: Any) -> None:
 
 
 def _make(settings: Settings) -> Worker:
-    models = asyncio.run(first_models(settings.kafka.bootstrap_servers, topics_of(settings), PARTITIONS))
+    models = asyncio.run(first_models(read_brokers(settings.kafka), topics_of(settings), PARTITIONS))
     return make_worker(settings, PARTITIONS, models, PrometheusMetrics())
 
 

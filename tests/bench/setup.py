@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaProducer
 from processors.models import load_shipped
 from schemas.keys import partition_of
 from streams.activation import plan_activation, write_activation
+from streams.brokers import Brokers
 from streams.config import Kafka, Play, Settings
 from streams.embedded.broker import EmbeddedBroker
 from streams.provision import ensure_topics
@@ -67,12 +68,13 @@ def settings_for(servers: str, prefix: str, kind: str, *, played: bool) -> Setti
 async def make_topics(servers: str, prefix: str, *, played: bool) -> Topics:
     """Topics of one deployment, with the reference model in force from the first record on."""
     topics = (PlayedTopics if played else Topics)(prefix, history_ms=-1)
-    await ensure_topics(servers, topics, partitions=PARTITIONS)
+    brokers = Brokers(servers)
+    await ensure_topics(brokers, topics, partitions=PARTITIONS)
     now_ms = START_MS if played else time.time_ns() // 1_000_000
     await write_activation(
-        servers,
+        brokers,
         topics,
-        await plan_activation(servers, topics, PARTITIONS, load_shipped("reference"), notify=False),
+        await plan_activation(brokers, topics, PARTITIONS, load_shipped("reference"), notify=False),
         lambda: now_ms,
     )
     return topics

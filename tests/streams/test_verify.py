@@ -35,7 +35,7 @@ async def log(broker: Broker, prefix: str) -> AsyncIterator[ScoredLog]:
 
 
 async def report_of(log: ScoredLog, **options: Any) -> VerifyReport:
-    return await verify(log.bootstrap_servers, log.topics, log.partitions, **options)
+    return await verify(log.brokers, log.topics, log.partitions, **options)
 
 
 def whats(report: VerifyReport) -> list[tuple[str, str]]:
@@ -349,7 +349,7 @@ async def test_visitors_that_were_forgotten_are_no_difference(prefix: str, broke
 async def test_a_log_without_its_beginning_cannot_be_verified(log: ScoredLog, broker: Broker) -> None:
     if broker.kind == "embedded":
         pytest.skip("NOT TESTED ON THE EMBEDDED BROKER: it hangs up when asked to delete records")
-    async with admin_client(log.bootstrap_servers) as admin:
+    async with admin_client(log.brokers) as admin:
         await admin.delete_records({TopicPartition(log.topics.events, 0): RecordsToDelete(before_offset=2)})
     with pytest.raises(CannotVerifyError, match="begins at offset 2"):
         await report_of(log)

@@ -16,6 +16,7 @@ from schemas.codec import decode
 from sinks.base import Delivery, StartOver
 from sinks.config import RedisSettings
 from sinks.redis_leads import RedisLeads
+from streams.brokers import Brokers
 from streams.cli import cli
 from streams.cli.exits import CommandError
 from streams.embedded.broker import EmbeddedBroker
@@ -46,6 +47,10 @@ class Site:
     broker: str
     redis: str
     environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def brokers(self) -> Brokers:
+        return Brokers(self.broker)
 
     def at(self, now_ms: int) -> None:
         """The commands' clock shows this."""

@@ -19,6 +19,7 @@ SECRETS = {
     "website-key": "web_1",
     "channel-sales": "terminal:",
     "webhook-secret": "w",
+    "kafka-password": "k",
 }
 
 

@@ -150,9 +150,9 @@ async def test_a_file_that_is_not_there_is_wrong_input(site: Site, tmp_path: Pat
 
 async def test_an_interrupted_activation_is_completed_by_a_repeat(fresh: Site, written: Write) -> None:
     file = written(CHANGED)
-    plan = await plan_activation(fresh.broker, TOPICS, 2, CHANGED, notify=False)
+    plan = await plan_activation(fresh.brokers, TOPICS, 2, CHANGED, notify=False)
     partly = type(plan)(plan.before, plan.record, plan.partitions[:1])
-    await write_activation(fresh.broker, TOPICS, partly, lambda: 1)
+    await write_activation(fresh.brokers, TOPICS, partly, lambda: 1)
     answer = await run(fresh, file)
     assert answer.code == 0
     assert "was active already; written into the 1 partition that lacked it" in answer.out
@@ -168,16 +168,16 @@ async def test_without_a_model_active_is_a_finding(empty: Site) -> None:
 
 
 async def test_the_newest_model_is_found_folded_or_not(fresh: Site) -> None:
-    folded = await active_model(fresh.broker, TOPICS, 2)
+    folded = await active_model(fresh.brokers, TOPICS, 2)
     assert folded is not None
     assert folded["n"] == 1
-    plan = await plan_activation(fresh.broker, TOPICS, 2, CHANGED, notify=True)
-    await write_activation(fresh.broker, TOPICS, plan, lambda: 1)
-    newest = await active_model(fresh.broker, TOPICS, 2)
+    plan = await plan_activation(fresh.brokers, TOPICS, 2, CHANGED, notify=True)
+    await write_activation(fresh.brokers, TOPICS, plan, lambda: 1)
+    newest = await active_model(fresh.brokers, TOPICS, 2)
     assert newest is not None
     assert (newest["n"], newest["notify"]) == (2, True)
-    assert set((await models_in_force(fresh.broker, TOPICS, 2)).ranks.values()) == {(2, newest["version"])}
-    first = await first_models(fresh.broker, TOPICS, 2)
+    assert set((await models_in_force(fresh.brokers, TOPICS, 2)).ranks.values()) == {(2, newest["version"])}
+    first = await first_models(fresh.brokers, TOPICS, 2)
     assert {number: model["n"] for number, (model, _) in first.items()} == {0: 1, 1: 1}
 
 
@@ -186,6 +186,6 @@ async def test_an_activation_that_the_fold_refuses_is_not_the_first(empty: Site)
         await log.activate(REFERENCE, 2)
         broken = decode((await log.records(TOPICS.events, 0))[1].value)[1] | {"body": b"no zlib", "n": 9}
         await log.append(b"ctl", encode("ModelActivated", broken), 0)
-    assert (await models_in_force(empty.broker, TOPICS, 2)).ranks[0][0] == 2
+    assert (await models_in_force(empty.brokers, TOPICS, 2)).ranks[0][0] == 2
     tps = [TopicPartition(TOPICS.events, 0)]
-    assert len([record async for record in read_log(empty.broker, tps)]) == 3
+    assert len([record async for record in read_log(empty.brokers, tps)]) == 3

@@ -9,6 +9,7 @@ from processors.models import load_shipped
 from processors.play import Play
 from schemas.codec import encode
 from schemas.records import LeadSnapshot, TrackedEvent
+from streams.brokers import Brokers
 from streams.clock import DAY_MS
 from streams.demo.latency import Outage
 from streams.demo.probe import Probe
@@ -34,7 +35,7 @@ class Record:
 
 def _probe() -> Probe:
     active = ActiveModel(read_model_record(pack_model(load_shipped("reference"))), 1, START_MS)
-    return Probe("nowhere:9092", TOPICS, 1, active, now_ms=lambda: 0, outage=Outage())
+    return Probe(Brokers("nowhere:9092"), TOPICS, 1, active, now_ms=lambda: 0, outage=Outage())
 
 
 def _event(offset: int, event_id: str, sent_at: int | None, *, bot: bool = False, age_ms: int = 0) -> Record:

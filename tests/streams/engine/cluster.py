@@ -42,12 +42,17 @@ def engine_settings(bootstrap_servers: str, prefix: str, *, embedded: bool, **gi
     )
 
 
-async def create_topics(settings: EngineSettings, partitions: int) -> None:
+async def create_topics(settings: EngineSettings, partitions: int, *, replication: int = 1) -> None:
+    """With three copies two must have a record, as `leadstream topics ensure` has it."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
     await admin.start()
-    compact = {"cleanup.policy": "compact", "min.compaction.lag.ms": "86400000"}
-    topics = [NewTopic(settings.changelog_topic, partitions, 1, topic_configs=compact)]
-    topics += [NewTopic(name, partitions, 1) for name in (settings.events_topic, *settings.output_topics)]
+    durable = {"min.insync.replicas": "2"} if replication > 2 else {}
+    compact = {"cleanup.policy": "compact", "min.compaction.lag.ms": "86400000", **durable}
+    topics = [NewTopic(settings.changelog_topic, partitions, replication, topic_configs=compact)]
+    topics += [
+        NewTopic(name, partitions, replication, topic_configs=durable)
+        for name in (settings.events_topic, *settings.output_topics)
+    ]
     try:
         await admin.create_topics(topics)
     finally:

@@ -7,9 +7,10 @@ import time
 import pytest
 
 from schemas import codec
+from streams.brokers import Security, UnsafeSettingsError
 from streams.engine.pacing import Pacing
 from streams.engine.partitions import Partition, Partitions
-from streams.engine.settings import EngineSettings, Security, UnsafeSettingsError
+from streams.engine.settings import EngineSettings
 from streams.engine.state import Output
 from streams.engine.ticks import Ticker, tick_is_due
 from streams.engine.watchdog import FAILED_GRACE_SECONDS, Limits, Progress, Vitals, Watchdog, verdict

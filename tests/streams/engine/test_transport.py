@@ -21,9 +21,10 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.threads import ServiceThread
 
+from streams.brokers import Security
 from streams.engine.app import EngineApp, make_app
 from streams.engine.partitions import Batch, Partition, Partitions
-from streams.engine.settings import EngineSettings, Security
+from streams.engine.settings import EngineSettings
 from streams.engine.transport import (
     BatchScheduler,
     BatchSchema,

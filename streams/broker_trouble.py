@@ -1,0 +1,125 @@
+"""Says why brokers do not talk to us: aiokafka tells only that it could not reach any. Never says a password."""
+
+import asyncio
+import ssl
+from typing import Any
+
+from aiokafka.conn import AIOKafkaConnection, collect_hosts
+from aiokafka.errors import (
+    IllegalSaslStateError,
+    KafkaConnectionError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
+from aiokafka.protocol.metadata import MetadataRequest
+
+from streams.brokers import Brokers
+
+_TIMEOUT_MS = 5_000
+_GOODBYE_SECONDS = 1.0
+
+
+class BrokerRefusesError(ConnectionError):
+    """A broker is there and does not talk to us.
+
+    Attributes:
+        what: which broker, and what is wrong.
+        fix: which setting to look at.
+    """
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(f"{what}; {fix}")
+        self.what = what
+        self.fix = fix
+
+
+async def start_client(client: Any, brokers: Brokers) -> None:
+    """Start a producer, consumer or admin client.
+
+    Raises:
+        BrokerRefusesError: a broker answers, and the settings of TLS or SASL do not suit it.
+        KafkaError: no broker answers.
+    """
+    try:
+        await client.start()
+    except KafkaConnectionError as error:
+        for host, port, _ in collect_hosts(brokers.servers, randomize=False):
+            if (trouble := await _trouble_at(host, port, brokers)) is not None:
+                raise trouble from error
+        raise
+
+
+async def _trouble_at(host: str, port: int, brokers: Brokers) -> BrokerRefusesError | None:
+    arguments = brokers.security.client_arguments()
+    error = await _error_of(AIOKafkaConnection(host, port, request_timeout_ms=_TIMEOUT_MS, **arguments))
+    said = error and await _said(host, port, brokers, error)
+    return BrokerRefusesError(f"the broker at {host}:{port} {said[0]}", said[1]) if said else None
+
+
+async def _error_of(connection: AIOKafkaConnection) -> Exception | None:
+    """What goes wrong up to the first answer."""
+    found = None
+    try:
+        await connection.connect()
+        await connection.send(MetadataRequest([]))
+    except OSError as error:  # also those of TLS, and timeouts; there is nothing to close
+        return error
+    except KafkaError as error:
+        found = error
+    # TLS wants a goodbye from both sides.
+    await asyncio.wait({connection.close()}, timeout=_GOODBYE_SECONDS)
+    return found
+
+
+async def _said(host: str, port: int, brokers: Brokers, error: Exception) -> tuple[str, str] | None:
+    """What is wrong and what to do; None: nothing that a setting could mend."""
+    security = brokers.security
+    match error:
+        case ssl.SSLCertVerificationError():
+            return (
+                f"has a certificate that is not trusted ({error.verify_message})",
+                "kafka.ca_file must be the CA that has signed it, and the address one that it is for",
+            )
+        case SaslAuthenticationFailed():
+            return (
+                f"does not accept the user {security.username!r} with this password ({security.sasl_mechanism})",
+                "set kafka.username and kafka.password (LEADSTREAM_KAFKA_PASSWORD_FILE)",
+            )
+        case UnsupportedSaslMechanismError():
+            return f"does not offer {security.sasl_mechanism}", "set another kafka.sasl_mechanism"
+        case IllegalSaslStateError():
+            return "asks for no password on this port", "leave kafka.sasl_mechanism empty, or use its SASL port"
+    if security.ssl_context is None:
+        if await _speaks_tls(host, port):
+            return "speaks TLS on this port", 'say kafka.security = "tls" (LEADSTREAM_KAFKA_SECURITY)'
+        return None
+    if isinstance(error, KafkaConnectionError) or _is_alert(error):
+        return (
+            "ends the connection once TLS is agreed on",
+            "it may want a password (kafka.sasl_mechanism), or a client certificate that it trusts (kafka.certificate_file)",
+        )
+    if isinstance(error, ssl.SSLError | ConnectionResetError):
+        return "does not speak TLS on this port", 'use its TLS port, or say kafka.security = "plaintext"'
+    return None
+
+
+async def _speaks_tls(host: str, port: int) -> bool:
+    """Whether it answers a TLS greeting; nothing else is sent, so whose certificate it shows does not matter."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        async with asyncio.timeout(_TIMEOUT_MS / 1000):
+            _, writer = await asyncio.open_connection(host, port, ssl=context)
+    except ssl.SSLError as error:
+        return _is_alert(error)
+    except OSError:
+        return False
+    writer.transport.abort()
+    return True
+
+
+def _is_alert(error: Exception) -> bool:
+    """The other side has refused in the words of TLS."""
+    return isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or "")
