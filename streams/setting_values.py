@@ -17,6 +17,10 @@ def _port(value: Any) -> str:
     return "" if 0 <= int(value) <= 65_535 else "is not a port. Write a whole number from 0 to 65535"
 
 
+def _positive(value: Any) -> str:
+    return "" if int(value) > 0 else "is not a number above 0"
+
+
 def _zone_name(value: str) -> str:
     if value in zone_names():
         return ""
@@ -33,6 +37,7 @@ def _redis_url(value: str) -> str:
 
 
 Port = Annotated[int, _port]
+Positive = Annotated[int, _positive]
 ZoneName = Annotated[str, _zone_name]
 RedisUrl = Annotated[str, _redis_url]
 

@@ -1,9 +1,11 @@
-"""The collector: HTTP in, acknowledged records out. 2xx means that the brokers hold every record of the request."""
+"""The collector: HTTP in, acknowledged records out. 2xx means that the brokers, or the spool, hold every record of the
+request.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from importlib import resources
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -18,6 +20,7 @@ from sources.http.cors import Origins, answer_headers, preflight_headers
 from sources.http.records import records_of
 from sources.http.requests import EVENTS_PATH, SEGMENT_PATHS, CollectorRequest, Read, Refused, read_request
 from sources.outcomes import Accepted
+from sources.spool.spool import SpoolStatus
 
 SENT_AT_HEADER: Final = "X-Leadstream-Sent-At"  # ms UTC at the client; copied, for measuring latency
 LONG_BODY_BYTES: Final = 16_384
@@ -27,7 +30,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 class Collector:
     """Routes and their handlers. `explain` says which rules an event fits, `on_event` hears of every acknowledged
-    event, `metrics_page` gives the text of /metrics.
+    event, `metrics_page` gives the text of /metrics, `spool` tells what is spooled, where there is a spool.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Collector:
         metrics_page: Callable[[], bytes],
         explain: answers.Explain | None = None,
         on_event: OnEvent | None = None,
+        spool: Callable[[], SpoolStatus] | None = None,
     ) -> None:
         self._settings = settings
         self._producer = producer
@@ -48,6 +52,7 @@ class Collector:
         self._metrics_page = metrics_page
         self._explain = explain
         self._on_event = on_event
+        self._spool = spool
         self._completion = Completion(settings.secret)
         self._origins = Origins(settings.origins, allow_loopback=settings.allow_loopback_origins)
         self._proxies = settings.proxy_networks()
@@ -137,7 +142,7 @@ class Collector:
                 await self._producer.send(records)
         except BrokerUnavailableError as error:
             self._metrics.count("leadstream_collector_events_total", len(records), outcome="unacknowledged")
-            return answers.unavailable(f"the broker did not confirm in time: {error}")
+            return answers.unavailable(f"the records are not kept, send them again: {error}")
         self._metrics.observe("leadstream_collector_ack_seconds", asyncio.get_running_loop().time() - started)
         return self._answer(request, read)
 
@@ -193,17 +198,24 @@ class Collector:
     def _state(self) -> str:
         if self._draining:
             return "draining"
-        return "ok" if self._producer.ready() else "broker_away"
+        if not self._producer.ready():
+            return "broker_away"
+        return "spooling" if self._spool is not None and self._spool().records else "ok"
 
     async def _health(self, _request: web.Request) -> web.Response:
-        return answers.answer({"status": self._state()})
+        body: dict[str, Any] = {"status": self._state()}
+        if self._spool is not None:
+            status = self._spool()
+            oldest = 0 if status.oldest_ms is None else self._now_ms() - status.oldest_ms
+            body["spool"] = {"records": status.records, "bytes": status.bytes, "oldest_age_seconds": oldest // 1000}
+        return answers.answer(body)
 
     async def _livez(self, _request: web.Request) -> web.Response:
         return answers.answer({"status": "ok"})
 
     async def _readyz(self, _request: web.Request) -> web.Response:
         state = self._state()
-        return answers.answer({"status": state}, status=200 if state == "ok" else 503)
+        return answers.answer({"status": state}, status=200 if state in ("ok", "spooling") else 503)
 
     async def _serve_metrics(self, _request: web.Request) -> web.Response:
         return web.Response(
