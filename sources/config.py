@@ -16,7 +16,7 @@ class WriteKey:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one request. Bytes as sent and after unpacking; both stay below Kafka's record limit of 1 MiB, so that
+    """Bounds of one request, and of many. Bytes as sent and after unpacking; both stay below Kafka's record limit of 1 MiB, so that
     a body that cannot be used fits whole into a dead letter.
     """
 
@@ -25,6 +25,8 @@ class Limits:
     events: int = 2_500
     read_seconds: float = 30.0
     requests_in_flight: int = 500
+    requests_per_second_per_key: float = 1_000.0  # 0: no limit, here and below
+    events_per_second_per_visitor: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)

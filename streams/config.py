@@ -19,7 +19,7 @@ from streams.clock import Clock, PlayedClock, SystemClock
 from streams.nearest import did_you_mean
 from streams.setting_lines import Path as KeyPath
 from streams.setting_lines import line_of
-from streams.setting_values import Port, Positive, RedisUrl, ZoneName, wrong_values
+from streams.setting_values import NotNegative, Port, Positive, RedisUrl, ZoneName, wrong_values
 from streams.setting_variables import ALIASES, OF_A_FILE, hint_at, unknown_variables, variables
 from streams.topics import Topics
 
@@ -51,6 +51,8 @@ class Collector:
     trusted_proxies: list[str] = field(default_factory=list)
     spool_dir: str = ""  # where records go while the brokers do not take them; empty: nowhere, clients get 503
     spool_max_bytes: Positive = 1_073_741_824
+    requests_per_second_per_key: NotNegative = 1_000.0  # 0: no limit, here and below
+    events_per_second_per_visitor: NotNegative = 20.0
     # Turns an e-mail address into a key. Whoever changes it starts new rows for leads known by e-mail alone.
     key_secret: str = field(default="", repr=False)
 

@@ -19,7 +19,7 @@ from sinks.config import SHOWN_TRAITS, AlertsSettings, RedisSettings, WebhookSet
 from sinks.redis_leads import RedisLeads
 from sinks.webhook import WebhookSink
 from sources.base import BrokerUnavailableError, EventProducer
-from sources.config import CollectorSettings, WriteKey
+from sources.config import CollectorSettings, Limits, WriteKey
 from sources.http.app import Collector
 from sources.http.server import CollectorServer
 from sources.kafka_producer import KafkaEventProducer
@@ -127,6 +127,10 @@ async def running_collector(
         origins=tuple(settings.collector.origins),
         allow_loopback_origins=settings.collector.allow_loopback_origins,
         trusted_proxies=tuple(settings.collector.trusted_proxies),
+        limits=Limits(
+            requests_per_second_per_key=settings.collector.requests_per_second_per_key,
+            events_per_second_per_visitor=settings.collector.events_per_second_per_visitor,
+        ),
         events_topic=topics.events,
         dead_letters_topic=topics.dead_letters,
     )

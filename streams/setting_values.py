@@ -21,6 +21,10 @@ def _positive(value: Any) -> str:
     return "" if int(value) > 0 else "is not a number above 0"
 
 
+def _not_negative(value: Any) -> str:
+    return "" if 0 <= value < float("inf") else "is not 0 or a number above it"
+
+
 def _zone_name(value: str) -> str:
     if value in zone_names():
         return ""
@@ -38,6 +42,7 @@ def _redis_url(value: str) -> str:
 
 Port = Annotated[int, _port]
 Positive = Annotated[int, _positive]
+NotNegative = Annotated[float, _not_negative]
 ZoneName = Annotated[str, _zone_name]
 RedisUrl = Annotated[str, _redis_url]
 

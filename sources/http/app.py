@@ -17,8 +17,17 @@ from sources.completion import Completion
 from sources.config import CollectorSettings
 from sources.http import answers
 from sources.http.cors import Origins, answer_headers, preflight_headers
+from sources.http.rate_limits import EVERYBODY, RateLimits, TooMany
 from sources.http.records import records_of
-from sources.http.requests import EVENTS_PATH, SEGMENT_PATHS, CollectorRequest, Read, Refused, read_request
+from sources.http.requests import (
+    EVENTS_PATH,
+    SEGMENT_PATHS,
+    CollectorRequest,
+    Read,
+    Refused,
+    key_beside_body,
+    read_request,
+)
 from sources.outcomes import Accepted
 from sources.spool.spool import SpoolStatus
 
@@ -57,6 +66,9 @@ class Collector:
         self._origins = Origins(settings.origins, allow_loopback=settings.allow_loopback_origins)
         self._proxies = settings.proxy_networks()
         self._tracker = resources.files("sources.http").joinpath("static", "t.js").read_bytes()
+        self._limits = RateLimits(
+            settings.limits.requests_per_second_per_key, settings.limits.events_per_second_per_visitor
+        )
         self._in_flight = 0
         self._draining = False
 
@@ -127,6 +139,9 @@ class Collector:
 
     async def _receive(self, request: web.Request) -> web.Response:
         started = asyncio.get_running_loop().time()
+        key_name = self._known_key(request)
+        if key_name is not None and (too_many := self._limits.of_key(key_name, started)):
+            return self._refuse(too_many)  # before the body is read: a flood must cost little
         try:
             async with asyncio.timeout(self._settings.limits.read_seconds):
                 body = await request.read()
@@ -137,6 +152,8 @@ class Collector:
         asked = self._request(request, body)
         # What takes more than a few milliseconds runs beside the event loop, so that a big batch delays nobody else.
         read, records = await asyncio.to_thread(self._read, asked) if len(body) > LONG_BODY_BYTES else self._read(asked)
+        if (too_many := self._over_limit(read, asked, counted=key_name is not None)) is not None:
+            return self._refuse(too_many)
         try:
             if records:
                 await self._producer.send(records)
@@ -183,6 +200,25 @@ class Collector:
             query=request.query,
             sent_at=headers.get(SENT_AT_HEADER),
         )
+
+    def _known_key(self, request: web.Request) -> str | None:
+        """The name under which the request counts; None while only the body can tell."""
+        if not self._settings.write_keys:
+            return EVERYBODY
+        key = key_beside_body(request.headers.get("Authorization"), request.query, self._settings)
+        return None if key is None else key.name
+
+    def _over_limit(self, read: Read | Refused, asked: CollectorRequest, *, counted: bool) -> TooMany | None:
+        now = asyncio.get_running_loop().time()
+        if not counted and read.write_key_name is not None:
+            too_many = self._limits.of_key(read.write_key_name, now)
+            if too_many is not None:
+                return too_many
+        return self._limits.of_visitors(read, asked.ip, now)
+
+    def _refuse(self, too_many: TooMany) -> web.Response:
+        self._metrics.count("leadstream_collector_rate_limited_total", limit=too_many.limit)
+        return answers.too_many(too_many.limit, too_many.wait_seconds)
 
     def _too_large(self) -> web.Response:
         self._metrics.count("leadstream_collector_events_total", outcome="too_large")

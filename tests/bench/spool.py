@@ -5,7 +5,6 @@ drain once it is back. The collector is the product's own process, on the disk o
 import asyncio
 import json
 import signal
-import statistics
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -26,7 +25,7 @@ from streams.config import Collector
 from streams.embedded.broker import EmbeddedBroker
 from streams.embedded.process import free_port
 from streams.stack import Stack
-from tests.bench.latency import CONNECTIONS, Connection
+from tests.bench.latency import CONNECTIONS, Connection, quantiles
 from tests.bench.setup import kinds, make_topics, settings_for, show
 from tests.kafka.apache import ApacheKafka
 
@@ -88,11 +87,11 @@ async def _collector(kind: str) -> dict[str, str]:
     async with _parts(kind) as (stack, pause, resume):
         port, rows = stack.settings.collector.port, {}
         delays = await _post(port, range(RATE * 2), RATE)
-        rows[f"answer at {RATE} requests/s, broker there"] = _quantiles(delays)
+        rows[f"answer at {RATE} requests/s, broker there"] = quantiles(delays)
         pause()
         await _post(port, range(1), RATE)
         delays = await _post(port, range(RATE * SECONDS), RATE)
-        rows[f"answer at {RATE} requests/s, spooled"] = _quantiles(delays)
+        rows[f"answer at {RATE} requests/s, spooled"] = quantiles(delays)
         started = time.monotonic()
         await _fill(port)
         records = await _spooled(port)
@@ -108,7 +107,7 @@ async def _collector(kind: str) -> dict[str, str]:
             await asyncio.sleep(0.05)
         seconds = time.monotonic() - started
         rows["drain"] = f"{left / seconds:,.0f} records/s ({left:,} in {seconds:.1f} s)"
-        rows[f"answer at {RATE} requests/s during the drain"] = _quantiles(await posting)
+        rows[f"answer at {RATE} requests/s during the drain"] = quantiles(await posting)
         return rows
 
 
@@ -182,8 +181,3 @@ async def _broker(kind: str) -> AsyncIterator[tuple[str, Callable[[], None], Cal
     async with EmbeddedBroker.start() as embedded:
         send = embedded.child.send
         yield embedded.bootstrap_servers, lambda: send(signal.SIGSTOP), lambda: send(signal.SIGCONT)
-
-
-def _quantiles(delays: list[float]) -> str:
-    cuts = statistics.quantiles(delays, n=100)
-    return f"p50 {cuts[49]:.1f} ms, p99 {cuts[98]:.1f} ms"

@@ -81,7 +81,9 @@ async def is_drained(parts: Deployment) -> bool:
 
 
 def start_collector(parts: Deployment, spool: Path) -> None:
-    parts.start_collector(LEADSTREAM_COLLECTOR_SPOOL_DIR=str(spool))
+    parts.start_collector(
+        LEADSTREAM_COLLECTOR_SPOOL_DIR=str(spool), LEADSTREAM_COLLECTOR_EVENTS_PER_SECOND_PER_VISITOR="0"
+    )
 
 
 @pytest.mark.slow

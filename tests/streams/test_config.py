@@ -96,6 +96,8 @@ def test_the_environment_wins(file: Path, tmp_path: Path) -> None:
         ("kafka = 3", ["leadstream.toml:1: kafka is not a table"]),
         ("[collector]\nport = 99999", ["leadstream.toml:2: collector.port is not a port. Write a whole number from 0 to 65535"]),
         ("[worker]\nstatus_port = -1\n[sinks]\nstatus_port = 65536", ["leadstream.toml:2: worker.status_port is not a port", "leadstream.toml:4: sinks.status_port is not a port"]),
+        ("[collector]\nevents_per_second_per_visitor = -1", ["leadstream.toml:2: collector.events_per_second_per_visitor is not 0 or a number above it"]),
+        ("[collector]\nrequests_per_second_per_key = nan", ["leadstream.toml:2: collector.requests_per_second_per_key is not 0 or"]),
         ("[collector]\nspool_max_bytes = 0", ["leadstream.toml:2: collector.spool_max_bytes is not a number above 0"]),
         ("[alerts]\ntimezone = 'Mars'", ["leadstream.toml:2: alerts.timezone is not a time zone."]),
         ("[alerts]\ntimezone = 'Europe/Berln'", ['Did you mean "Europe/Berlin"?']),
