@@ -15,6 +15,7 @@ MetricName = Literal[
     "leadstream_collector_ack_seconds",
     "leadstream_collector_values_cut_total",
     "leadstream_collector_rate_limited_total",
+    "leadstream_collector_connections_refused_total",
     "leadstream_collector_spool_records",
     "leadstream_collector_spool_bytes",
     "leadstream_collector_spool_oldest_age_seconds",
@@ -76,6 +77,9 @@ METRICS: dict[MetricName, Metric] = {
     ),
     "leadstream_collector_rate_limited_total": Metric(
         "counter", "Requests answered with 429, by the limit that was reached: of a key or of a visitor.", ("limit",)
+    ),
+    "leadstream_collector_connections_refused_total": Metric(
+        "counter", "Connections closed at once, because there were as many as there may be."
     ),
     "leadstream_collector_spool_records": Metric(
         "gauge", "Records in the collector's spool that the brokers have not acknowledged."

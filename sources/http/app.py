@@ -14,10 +14,11 @@ from schemas.records import TrackedEvent
 from sources.base import BrokerUnavailableError, EventProducer, OutgoingRecord
 from sources.client_address import client_ip
 from sources.completion import Completion
-from sources.config import CollectorSettings
+from sources.config import CollectorSettings, Limits
 from sources.http import answers
 from sources.http.cors import Origins, answer_headers, preflight_headers
 from sources.http.rate_limits import EVERYBODY, RateLimits, TooMany
+from sources.http.reading import BodyReader, BodyTooLargeError, TooMuchAtOnceError
 from sources.http.records import records_of
 from sources.http.requests import (
     EVENTS_PATH,
@@ -66,17 +67,25 @@ class Collector:
         self._origins = Origins(settings.origins, allow_loopback=settings.allow_loopback_origins)
         self._proxies = settings.proxy_networks()
         self._tracker = resources.files("sources.http").joinpath("static", "t.js").read_bytes()
-        self._limits = RateLimits(
+        self._rates = RateLimits(
             settings.limits.requests_per_second_per_key, settings.limits.events_per_second_per_visitor
         )
+        self._bodies = BodyReader(settings.limits)
         self._in_flight = 0
         self._draining = False
+
+    @property
+    def limits(self) -> Limits:
+        return self._settings.limits
+
+    def connection_refused(self) -> None:
+        """There are as many connections as may be."""
+        self._metrics.count("leadstream_collector_connections_refused_total")
 
     def app(self) -> web.Application:
         """To be run by `sources.http.server`, which leaves bodies packed: this code bounds their unpacking itself."""
         app = web.Application(
-            middlewares=[self._count, self._check_origin, self._bound],
-            client_max_size=self._settings.limits.body_bytes,
+            middlewares=[self._count, self._check_origin],
         )
         for path in (*SEGMENT_PATHS, EVENTS_PATH):
             app.router.add_post(path, self._receive)
@@ -123,36 +132,35 @@ class Collector:
         response.headers["Vary"] = "Origin"
         return response
 
-    @web.middleware
-    async def _bound(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path not in _RECEIVING:
-            return await handler(request)
-        if self._in_flight >= self._settings.limits.requests_in_flight:
-            return answers.unavailable("too many requests wait for the broker")
-        self._in_flight += 1
-        try:
-            return await handler(request)
-        finally:
-            self._in_flight -= 1
-
     # Events in
 
     async def _receive(self, request: web.Request) -> web.Response:
         started = asyncio.get_running_loop().time()
         key_name = self._known_key(request)
-        if key_name is not None and (too_many := self._limits.of_key(key_name, started)):
+        if key_name is not None and (too_many := self._rates.of_key(key_name, started)):
             return self._refuse(too_many)  # before the body is read: a flood must cost little
         try:
-            async with asyncio.timeout(self._settings.limits.read_seconds):
-                body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
+            body = await self._bodies.read(request.content)
+        except BodyTooLargeError:
             return self._too_large()
+        except TooMuchAtOnceError:
+            return answers.unavailable("too many bodies are just being read")
         except TimeoutError:
             return answers.error(408, "timeout", "the body did not arrive in time")
+        # Counted from here on: a client that is slow to send takes no place of others.
+        if self._in_flight >= self._settings.limits.requests_in_flight:
+            return answers.unavailable("too many requests wait for the broker")
+        self._in_flight += 1
+        try:
+            return await self._take(request, body, started, counted=key_name is not None)
+        finally:
+            self._in_flight -= 1
+
+    async def _take(self, request: web.Request, body: bytes, started: float, *, counted: bool) -> web.Response:
         asked = self._request(request, body)
         # What takes more than a few milliseconds runs beside the event loop, so that a big batch delays nobody else.
         read, records = await asyncio.to_thread(self._read, asked) if len(body) > LONG_BODY_BYTES else self._read(asked)
-        if (too_many := self._over_limit(read, asked, counted=key_name is not None)) is not None:
+        if (too_many := self._over_limit(read, asked, counted=counted)) is not None:
             return self._refuse(too_many)
         try:
             if records:
@@ -211,10 +219,10 @@ class Collector:
     def _over_limit(self, read: Read | Refused, asked: CollectorRequest, *, counted: bool) -> TooMany | None:
         now = asyncio.get_running_loop().time()
         if not counted and read.write_key_name is not None:
-            too_many = self._limits.of_key(read.write_key_name, now)
+            too_many = self._rates.of_key(read.write_key_name, now)
             if too_many is not None:
                 return too_many
-        return self._limits.of_visitors(read, asked.ip, now)
+        return self._rates.of_visitors(read, asked.ip, now)
 
     def _refuse(self, too_many: TooMany) -> web.Response:
         self._metrics.count("leadstream_collector_rate_limited_total", limit=too_many.limit)
