@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -10,6 +11,7 @@ from sources.spool.segment import MAGIC, read_frames
 
 SUFFIX: Final = ".spool"
 SET_ASIDE_SUFFIX: Final = ".damaged"
+sync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)  # macOS has the second only
 
 
 class Found(NamedTuple):
@@ -40,6 +42,7 @@ class SpoolFiles:
             BlockingIOError: another process has it.
         """
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _sync_directory(self._directory.parent)
         self._lock = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         numbers = sorted(int(path.stem) for path in self._directory.glob(f"*{SUFFIX}"))
@@ -67,9 +70,9 @@ class SpoolFiles:
             data = b"".join([MAGIC, *frames] if place.offset == 0 else frames)
             while data:
                 data = data[os.write(descriptor, data) :]
-            os.fdatasync(descriptor)
+            sync(descriptor)
             if place.offset == 0:
-                self._sync_directory()
+                _sync_directory(self._directory)
         except OSError:
             self._undo(place)
             raise
@@ -127,12 +130,14 @@ class SpoolFiles:
             os.close(self._active[1])
             self._active = None
 
-    def _sync_directory(self) -> None:
-        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
     def _path(self, number: int) -> Path:
         return self._directory / f"{number:016d}{SUFFIX}"
+
+
+def _sync_directory(directory: Path) -> None:
+    """So that the names in it last."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -181,29 +181,38 @@ class Spool:
         size = 0
         while self._waiting and size < GROUP_BYTES:
             taken = self._waiting.popleft()
-            self._waiting_bytes -= len(taken.data)
-            if not taken.written.done():  # an earlier part of its request failed
+            if taken.written.done():  # an earlier part of its request failed
+                self._waiting_bytes -= len(taken.data)
+            else:
                 group.append(taken)
                 size += len(taken.data)
         return group
 
     async def _write(self, group: list[_Frame]) -> None:
         frames = [each.data for each in group]
+        size = sum(map(len, frames))
         place = self._ledger.place()
-        failure: SpoolUnusableError | None = None
-        self._refused = False
+        failure: str | None = "given up"
         try:
             await self._in_writer(self._files.append, place, frames)
-            if not self._ledger.written(place, sum(map(len, frames)), len(frames)):
-                failure = SpoolUnusableError("the segment was damaged on the disk")
+            failure = None
         except OSError as error:
-            self._ledger.failed(place)
-            self._refused = True
-            failure = SpoolUnusableError(f"the spool cannot be written: {error.strerror}")
-        for each in group:
-            if each.written.done():
-                continue
+            failure = error.strerror or repr(error)
+        finally:  # whatever happened, nobody waits for ever
+            self._waiting_bytes -= size
+            self._refused = failure is not None
             if failure is not None:
-                each.written.set_exception(failure)
-            elif each.last:
-                each.written.set_result(None)
+                self._ledger.failed(place)
+            elif not self._ledger.written(place, size, len(frames)):
+                failure = "the segment was damaged meanwhile"
+            _answer(group, failure)
+
+
+def _answer(group: list[_Frame], failure: str | None) -> None:
+    for each in group:
+        if each.written.done():
+            continue
+        if failure is not None:
+            each.written.set_exception(SpoolUnusableError(f"the spool cannot be written: {failure}"))
+        elif each.last:
+            each.written.set_result(None)

@@ -46,6 +46,7 @@ class SpoolingProducer:
             log.warning("the spool holds %d records of an earlier run, which are sent first", status.records)
             self._spooled.set()
         self._draining = asyncio.create_task(self._drain(), name="drain the spool")
+        self._draining.add_done_callback(_tell)
 
     async def stop(self) -> None:
         """What is spooled stays so, for the next start."""
@@ -55,7 +56,9 @@ class SpoolingProducer:
         await self._spool.close()
 
     def ready(self) -> bool:
-        """False while neither of the two takes records."""
+        """False while neither of the two takes records, and when the drain has ended for a bug."""
+        if self._draining is None or self._draining.done():
+            return False
         if self._spool.takes_records:
             return True
         now = asyncio.get_running_loop().time()
@@ -135,3 +138,8 @@ class SpoolingProducer:
         if self._turn is not None:
             self._turn.set()
             self._turn = None
+
+
+def _tell(draining: "asyncio.Task[None]") -> None:
+    if not draining.cancelled() and (error := draining.exception()) is not None:
+        log.error("the drain of the spool has ended: start the collector again, and report this", exc_info=error)

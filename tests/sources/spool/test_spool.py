@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import shutil
+import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sources.base import OutgoingRecord
+from sources.spool import files
 from sources.spool.spool import WINDOW_BYTES, Spool, SpoolUnusableError
+from tests.eventually import eventually
 
 NOW = 1_772_442_000_000
 MIB = 2**20
@@ -87,17 +90,69 @@ async def test_a_window_fits_one_batch_of_the_producer(tmp_path: Path) -> None:
 
 async def test_requests_that_come_together_share_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     syncs: list[int] = []
-    real = os.fdatasync
+    real = files.sync
 
     def sync(descriptor: int) -> None:
         syncs.append(descriptor)
         real(descriptor)
 
-    monkeypatch.setattr(os, "fdatasync", sync)
+    monkeypatch.setattr(files, "sync", sync)
     spool = await opened(tmp_path)
     await asyncio.gather(*(spool.append(records(str(number))) for number in range(200)))
     assert len(syncs) <= 3
     await spool.close()
+
+
+async def test_nobody_is_answered_before_the_sync_and_the_loop_goes_on_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = await opened(tmp_path)
+    started, finish = threading.Event(), threading.Event()
+
+    def sync(_: int) -> None:
+        started.set()
+        finish.wait(10)
+
+    monkeypatch.setattr(files, "sync", sync)
+    appending = asyncio.create_task(spool.append(records("1")))
+    await eventually(started.is_set)
+    assert not appending.done()
+    assert not spool.is_empty
+    assert await spool.next_window() is None, "nor is it sent"
+    finish.set()
+    await appending
+    assert await drained(spool) == ["1"]
+    await spool.close()
+
+
+async def test_requests_under_way_count_for_the_bound(tmp_path: Path) -> None:
+    spool = await opened(tmp_path, 64_000)
+    answers = await asyncio.gather(*(spool.append(records("x" * 1_000)) for _ in range(100)), return_exceptions=True)
+    assert sum(answer is None for answer in answers) > 55
+    assert {type(answer) for answer in answers} == {type(None), SpoolUnusableError}
+    assert spool.status().bytes <= 64_000
+    await spool.close()
+
+
+async def test_a_failure_that_nobody_thought_of_is_an_error_of_the_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+    spool = await opened(tmp_path)
+    await spool.append(records("1"))
+
+    def fail(_: int) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "sync", fail)
+        with pytest.raises(SpoolUnusableError, match="given up"):
+            await spool.append(records("2"))
+    await spool.append(records("3"))
+    assert await drained(spool) == ["1", "3"]
+    await spool.close()
+    assert [type(error) for error in told] == [ZeroDivisionError]
 
 
 async def test_a_full_spool_refuses_and_takes_again_when_some_is_drained(tmp_path: Path) -> None:
