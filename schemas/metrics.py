@@ -14,6 +14,12 @@ MetricName = Literal[
     "leadstream_collector_requests_total",
     "leadstream_collector_ack_seconds",
     "leadstream_collector_values_cut_total",
+    "leadstream_collector_rate_limited_total",
+    "leadstream_collector_connections_refused_total",
+    "leadstream_collector_spool_records",
+    "leadstream_collector_spool_bytes",
+    "leadstream_collector_spool_oldest_age_seconds",
+    "leadstream_collector_spool_drained_total",
     "leadstream_worker_leads",
     "leadstream_worker_records_total",
     "leadstream_sink_records_total",
@@ -61,10 +67,29 @@ METRICS: dict[MetricName, Metric] = {
         "counter", "HTTP requests to the collector, by route and status.", ("route", "status")
     ),
     "leadstream_collector_ack_seconds": Metric(
-        "histogram", "From the first byte of a request to the broker's acknowledgement.", (), SECONDS
+        "histogram",
+        "From the first byte of a request until brokers or spool hold its records.",
+        (),
+        SECONDS,
     ),
     "leadstream_collector_values_cut_total": Metric(
         "counter", "Properties and traits of accepted events that were shortened or left out as too long or too many."
+    ),
+    "leadstream_collector_rate_limited_total": Metric(
+        "counter", "Requests answered with 429, by the limit that was reached: of a key or of a visitor.", ("limit",)
+    ),
+    "leadstream_collector_connections_refused_total": Metric(
+        "counter", "Connections closed at once, because there were as many as there may be."
+    ),
+    "leadstream_collector_spool_records": Metric(
+        "gauge", "Records in the collector's spool that the brokers have not acknowledged."
+    ),
+    "leadstream_collector_spool_bytes": Metric("gauge", "Bytes of the spool on its disk."),
+    "leadstream_collector_spool_oldest_age_seconds": Metric(
+        "gauge", "Since when the oldest record in the spool waits for the brokers; 0 if none does."
+    ),
+    "leadstream_collector_spool_drained_total": Metric(
+        "counter", "Records from the spool that the brokers acknowledged; some count twice after a crash."
     ),
     "leadstream_worker_leads": Metric(
         "gauge", "Leads in each stage, counted in the rows that this worker owns when it is asked.", ("stage",)

@@ -19,6 +19,10 @@ class BrokerUnavailableError(Exception):
     """
 
 
+class RecordRefusedError(BrokerUnavailableError):
+    """The brokers are there, and will not take a record until somebody has mended a topic: to wait does not help."""
+
+
 class EventProducer(Protocol):
     async def send(self, records: Sequence[OutgoingRecord]) -> None:
         """Return when the brokers hold every record (acks=all).

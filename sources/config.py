@@ -16,15 +16,20 @@ class WriteKey:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one request. Bytes as sent and after unpacking; both stay below Kafka's record limit of 1 MiB, so that
+    """Bounds of one request, and of many. Bytes as sent and after unpacking; both stay below Kafka's record limit of 1 MiB, so that
     a body that cannot be used fits whole into a dead letter.
     """
 
     body_bytes: int = 1_000_000
     unpacked_bytes: int = 1_000_000
     events: int = 2_500
-    read_seconds: float = 30.0
+    read_seconds: float = 30.0  # for a body
+    read_bytes_at_once: int = 128_000_000  # of all bodies that are being read
+    idle_seconds: float = 75.0  # for the head of a request, and between two; longer than proxies keep a connection
+    connections: int = 5_000
     requests_in_flight: int = 500
+    requests_per_second_per_key: float = 1_000.0  # 0: no limit, here and below
+    events_per_second_per_visitor: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import stamina
@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
 
 from schemas.keys import partition_of
-from sources.base import BrokerUnavailableError, OutgoingRecord
+from sources.base import BrokerUnavailableError, OutgoingRecord, RecordRefusedError
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,8 @@ MAX_RECORD_BYTES: Final = 1_048_576  # Kafka's default for a topic
 
 class KafkaEventProducer:
     """`partitions` gives the partition count of each topic whose keys have a fixed home; of other topics the client
-    chooses. `connection` holds further arguments of `AIOKafkaProducer`, such as TLS and SASL.
+    chooses. A function is asked for them once the brokers are there, and raises `BrokerUnavailableError` until it knows
+    them. `connection` holds further arguments of `AIOKafkaProducer`, such as TLS and SASL.
 
     Not idempotent on purpose: the embedded broker cannot, and the fold counts an event id once.
     """
@@ -30,14 +31,15 @@ class KafkaEventProducer:
     def __init__(
         self,
         bootstrap_servers: str,
-        partitions: Mapping[str, int],
+        partitions: Mapping[str, int] | Callable[[], Awaitable[Mapping[str, int]]],
         *,
         now_ms: Callable[[], int],
         deadline_seconds: float = 5.0,
         connection: Mapping[str, Any] | None = None,
     ) -> None:
         self._servers = bootstrap_servers
-        self._partitions = dict(partitions)
+        self._partitions: Mapping[str, int] = {} if callable(partitions) else partitions
+        self._find_partitions = partitions if callable(partitions) else None
         self._now_ms = now_ms
         self._deadline_seconds = deadline_seconds
         self._connection = dict(connection or {})
@@ -82,17 +84,26 @@ class KafkaEventProducer:
             self._failed_at = None
         except TimeoutError as error:
             raise self._failure(f"no acknowledgement within {self._deadline_seconds:g} s") from error
+        except MessageSizeTooLargeError as error:
+            self._failed()
+            raise RecordRefusedError(
+                f"{error!r}: set max.message.bytes of the topic to {MAX_RECORD_BYTES} or more"
+            ) from error
         except KafkaError as error:
             raise self._failure(_advice(error)) from error
         except AssertionError as error:  # how aiokafka says that there is no such partition
-            raise self._failure(f"{error}: compare the topics with: leadstream topics check") from error
+            self._failed()
+            raise RecordRefusedError(f"{error}: compare the topics with: leadstream topics check") from error
         finally:
             for acknowledgement in acknowledgements:
                 acknowledgement.add_done_callback(_retrieve)
 
     def _failure(self, detail: str) -> BrokerUnavailableError:
-        self._failed_at = asyncio.get_running_loop().time()
+        self._failed()
         return BrokerUnavailableError(detail)
+
+    def _failed(self) -> None:
+        self._failed_at = asyncio.get_running_loop().time()
 
     async def _hand_over(self, producer: AIOKafkaProducer, record: OutgoingRecord) -> asyncio.Future[Any]:
         count = self._partitions.get(record.topic)
@@ -108,12 +119,19 @@ class KafkaEventProducer:
 
     async def _connect(self) -> None:
         async for attempt in stamina.retry_context(
-            on=(KafkaError, OSError), attempts=None, timeout=None, wait_initial=0.2, wait_max=5.0
+            on=(KafkaError, OSError, BrokerUnavailableError),
+            attempts=None,
+            timeout=None,
+            wait_initial=0.2,
+            wait_max=5.0,
         ):
             with attempt:
                 await self._connect_once()
 
     async def _connect_once(self) -> None:
+        if self._find_partitions is not None:
+            self._partitions = await self._find_partitions()
+            self._find_partitions = None
         producer = AIOKafkaProducer(
             bootstrap_servers=self._servers,
             client_id="leadstream-collector",
@@ -137,8 +155,6 @@ class KafkaEventProducer:
 def _advice(error: KafkaError) -> str:
     if isinstance(error, UnknownTopicOrPartitionError):
         return f"{error!r}: create the topics with: leadstream topics ensure"
-    if isinstance(error, MessageSizeTooLargeError):
-        return f"{error!r}: set max.message.bytes of the topic to {MAX_RECORD_BYTES} or more"
     return repr(error)
 
 

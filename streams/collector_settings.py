@@ -1,6 +1,6 @@
 """The collector's own settings, from those of the deployment."""
 
-from sources.config import CollectorSettings, WriteKey
+from sources.config import CollectorSettings, Limits, WriteKey
 from streams.config import Settings, topics_of
 
 
@@ -12,6 +12,10 @@ def collector_settings(settings: Settings) -> CollectorSettings:
         origins=tuple(settings.collector.origins),
         allow_loopback_origins=settings.collector.allow_loopback_origins,
         trusted_proxies=tuple(settings.collector.trusted_proxies),
+        limits=Limits(
+            requests_per_second_per_key=settings.collector.requests_per_second_per_key,
+            events_per_second_per_visitor=settings.collector.events_per_second_per_visitor,
+        ),
         events_topic=topics.events,
         dead_letters_topic=topics.dead_letters,
     )

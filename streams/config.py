@@ -19,7 +19,17 @@ from streams.dead_share import DEFAULT_LIMIT
 from streams.nearest import did_you_mean
 from streams.setting_lines import Path as KeyPath
 from streams.setting_lines import line_of
-from streams.setting_values import BrokerSecurity, Mechanism, Port, RedisUrl, Share, ZoneName, wrong_values
+from streams.setting_values import (
+    BrokerSecurity,
+    Mechanism,
+    NotNegative,
+    Port,
+    Positive,
+    RedisUrl,
+    Share,
+    ZoneName,
+    wrong_values,
+)
 from streams.setting_variables import ALIASES, OF_A_FILE, hint_at, section_of, unknown_variables, variables
 from streams.topics import Topics
 
@@ -56,6 +66,10 @@ class Collector:
     allow_loopback_origins: bool = False  # for `up` and `demo`
     dev_page: bool = False  # a page at / with the snippet to paste and the last requests; for `up` and `demo`
     trusted_proxies: list[str] = field(default_factory=list)
+    spool_dir: str = ""  # where records go while the brokers do not take them; empty: nowhere, clients get 503
+    spool_max_bytes: Positive = 1_073_741_824
+    requests_per_second_per_key: NotNegative = 1_000.0  # 0: no limit, here and below
+    events_per_second_per_visitor: NotNegative = 20.0
     # Turns an e-mail address into a key. Whoever changes it starts new rows for leads known by e-mail alone.
     key_secret: str = field(default="", repr=False)
 

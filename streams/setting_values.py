@@ -22,6 +22,14 @@ def _share(value: Any) -> str:
     return "" if 0 <= float(value) <= 1 else "is not a share. Write a number from 0 to 1, such as 0.5"
 
 
+def _positive(value: Any) -> str:
+    return "" if int(value) > 0 else "is not a number above 0"
+
+
+def _not_negative(value: Any) -> str:
+    return "" if 0 <= value < float("inf") else "is not 0 or a number above it"
+
+
 def _zone_name(value: str) -> str:
     if value in zone_names():
         return ""
@@ -45,6 +53,8 @@ Port = Annotated[int, _port]
 Share = Annotated[float, _share]
 BrokerSecurity = Annotated[str, _one_of("plaintext", "tls")]
 Mechanism = Annotated[str, _one_of("", *MECHANISMS)]
+Positive = Annotated[int, _positive]
+NotNegative = Annotated[float, _not_negative]
 ZoneName = Annotated[str, _zone_name]
 RedisUrl = Annotated[str, _redis_url]
 

@@ -84,7 +84,7 @@ async def watched_model(redis_url: str, now_ms: Callable[[], int]) -> AsyncItera
     try:
         yield watched
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        while not task.done():  # redis-py loses a cancellation that comes while it connects
+            task.cancel()
+            await asyncio.wait([task], timeout=0.1)
         await redis.aclose()

@@ -1,4 +1,6 @@
-"""A TCP proxy that cuts its connections when told: a service that goes away in the middle of a request."""
+"""A TCP proxy that cuts its connections, delays answers or holds everything back when told: a service that goes away in the
+middle of a request, is slow, or hangs.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,17 +8,22 @@ from contextlib import asynccontextmanager, suppress
 
 
 class FlakyProxy:
-    """Forwards to `port`. `cut_after` bytes of requests, counted from when it is set, it closes every connection once."""
+    """Forwards to `target`, a port. `cut_after` bytes of requests, counted from when it is set, it closes every connection
+    once. `delay_seconds` is added to each answer. While `flows` is cleared, connections stay open and nothing passes.
+    """
 
     def __init__(self, port: int) -> None:
         self.cut_after: int | None = None
         self.cuts = 0
         self.own_port = 0
-        self._target = port
+        self.target = port
+        self.delay_seconds = 0.0
+        self.flows = asyncio.Event()
+        self.flows.set()
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        from_target, to_target = await asyncio.open_connection("127.0.0.1", self._target)
+        from_target, to_target = await asyncio.open_connection("127.0.0.1", self.target)
         self._writers |= {writer, to_target}
         with suppress(ConnectionError):
             await asyncio.gather(self._requests(reader, to_target), self._answers(from_target, writer))
@@ -26,6 +33,7 @@ class FlakyProxy:
 
     async def _requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
+            await self.flows.wait()
             if self.cut_after is not None and len(data) >= self.cut_after:
                 writer.write(data[: self.cut_after])
                 await writer.drain()
@@ -41,6 +49,8 @@ class FlakyProxy:
 
     async def _answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
+            await asyncio.sleep(self.delay_seconds)
+            await self.flows.wait()
             writer.write(data)
             await writer.drain()
         writer.close()

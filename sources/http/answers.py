@@ -1,6 +1,7 @@
 """What a client is told."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -81,6 +82,12 @@ def refusal(refused: Refused) -> web.Response:
 def unavailable(detail: str) -> web.Response:
     """503: nothing is wrong with the request. SDKs keep it and come again."""
     return error(503, "unavailable", detail, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+def too_many(limit: str, wait_seconds: float) -> web.Response:
+    """429: the same request passes later."""
+    detail = f"too many requests or events: the limit of one {limit} is reached; none of this request was taken"
+    return error(429, "rate_limit", detail, {"Retry-After": str(max(1, math.ceil(wait_seconds)))})
 
 
 def error(status: int, reason: str, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:

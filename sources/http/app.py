@@ -1,9 +1,11 @@
-"""The collector: HTTP in, acknowledged records out. 2xx means that the brokers hold every record of the request."""
+"""The collector: HTTP in, acknowledged records out. 2xx means that the brokers, or the spool, hold every record of the
+request.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from importlib import resources
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -12,9 +14,11 @@ from schemas.records import TrackedEvent
 from sources.base import BrokerUnavailableError, EventProducer, OutgoingRecord
 from sources.client_address import client_ip
 from sources.completion import Completion
-from sources.config import CollectorSettings
+from sources.config import CollectorSettings, Limits
 from sources.http import answers
 from sources.http.cors import Origins, answer_headers, preflight_headers
+from sources.http.rate_limits import EVERYBODY, RateLimits, TooMany
+from sources.http.reading import BodyReader, BodyTooLargeError, TooMuchAtOnceError
 from sources.http.records import records_of
 from sources.http.requests import (
     EVENTS_PATH,
@@ -23,9 +27,11 @@ from sources.http.requests import (
     CollectorRequest,
     Read,
     Refused,
+    key_beside_body,
     read_request,
 )
 from sources.outcomes import Accepted
+from sources.spool.spool import SpoolStatus
 
 SENT_AT_HEADER: Final = "X-Leadstream-Sent-At"  # ms UTC at the client; copied, for measuring latency
 LONG_BODY_BYTES: Final = 16_384
@@ -35,7 +41,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 class Collector:
     """Routes and their handlers. `explain` says which rules an event fits, `on_event` hears of every acknowledged
-    event, `metrics_page` gives the text of /metrics.
+    event, `metrics_page` gives the text of /metrics, `spool` tells what is spooled, where there is a spool.
     """
 
     def __init__(
@@ -48,6 +54,7 @@ class Collector:
         metrics_page: Callable[[], bytes],
         explain: answers.Explain | None = None,
         on_event: OnEvent | None = None,
+        spool: Callable[[], SpoolStatus] | None = None,
     ) -> None:
         self._settings = settings
         self._producer = producer
@@ -56,18 +63,30 @@ class Collector:
         self._metrics_page = metrics_page
         self._explain = explain
         self._on_event = on_event
+        self._spool = spool
         self._completion = Completion(settings.secret)
         self._origins = Origins(settings.origins, allow_loopback=settings.allow_loopback_origins)
         self._proxies = settings.proxy_networks()
         self._tracker = resources.files("sources.http").joinpath("static", "t.js").read_bytes()
+        self._rates = RateLimits(
+            settings.limits.requests_per_second_per_key, settings.limits.events_per_second_per_visitor
+        )
+        self._bodies = BodyReader(settings.limits)
         self._in_flight = 0
         self._draining = False
+
+    @property
+    def limits(self) -> Limits:
+        return self._settings.limits
+
+    def connection_refused(self) -> None:
+        """There are as many connections as may be."""
+        self._metrics.count("leadstream_collector_connections_refused_total")
 
     def app(self) -> web.Application:
         """To be run by `sources.http.server`, which leaves bodies packed: this code bounds their unpacking itself."""
         app = web.Application(
-            middlewares=[self._count, self._check_origin, self._bound],
-            client_max_size=self._settings.limits.body_bytes,
+            middlewares=[self._count, self._check_origin],
         )
         for path in (*SEGMENT_PATHS, EVENTS_PATH):
             app.router.add_post(path, self._receive)
@@ -114,38 +133,42 @@ class Collector:
         response.headers["Vary"] = "Origin"
         return response
 
-    @web.middleware
-    async def _bound(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path not in _RECEIVING:
-            return await handler(request)
-        if self._in_flight >= self._settings.limits.requests_in_flight:
-            return answers.unavailable("too many requests wait for the broker")
-        self._in_flight += 1
-        try:
-            return await handler(request)
-        finally:
-            self._in_flight -= 1
-
     # Events in
 
     async def _receive(self, request: web.Request) -> web.Response:
         started = asyncio.get_running_loop().time()
+        key_name = self._known_key(request)
+        if key_name is not None and (too_many := self._rates.of_key(key_name, started)):
+            return self._refuse(too_many)  # before the body is read: a flood must cost little
         try:
-            async with asyncio.timeout(self._settings.limits.read_seconds):
-                body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
+            body = await self._bodies.read(request.content)
+        except BodyTooLargeError:
             return self._too_large()
+        except TooMuchAtOnceError:
+            return answers.unavailable("too many bodies are just being read")
         except TimeoutError:
             return answers.error(408, "timeout", "the body did not arrive in time")
+        # Counted from here on: a client that is slow to send takes no place of others.
+        if self._in_flight >= self._settings.limits.requests_in_flight:
+            return answers.unavailable("too many requests wait for the broker")
+        self._in_flight += 1
+        try:
+            return await self._take(request, body, started, counted=key_name is not None)
+        finally:
+            self._in_flight -= 1
+
+    async def _take(self, request: web.Request, body: bytes, started: float, *, counted: bool) -> web.Response:
         asked = self._request(request, body)
         # What takes more than a few milliseconds runs beside the event loop, so that a big batch delays nobody else.
         read, records = await asyncio.to_thread(self._read, asked) if len(body) > LONG_BODY_BYTES else self._read(asked)
+        if (too_many := self._over_limit(read, asked, counted=counted)) is not None:
+            return self._refuse(too_many)
         try:
             if records:
                 await self._producer.send(records)
         except BrokerUnavailableError as error:
             self._metrics.count("leadstream_collector_events_total", len(records), outcome="unacknowledged")
-            return answers.unavailable(f"the broker did not confirm in time: {error}")
+            return answers.unavailable(f"the records are not kept, send them again: {error}")
         self._metrics.observe("leadstream_collector_ack_seconds", asyncio.get_running_loop().time() - started)
         return self._answer(request, read)
 
@@ -188,6 +211,25 @@ class Collector:
             kept_headers={name: headers[name] for name in KEPT_HEADERS if name in headers},
         )
 
+    def _known_key(self, request: web.Request) -> str | None:
+        """The name under which the request counts; None while only the body can tell."""
+        if not self._settings.write_keys:
+            return EVERYBODY
+        key = key_beside_body(request.headers.get("Authorization"), request.query, self._settings)
+        return None if key is None else key.name
+
+    def _over_limit(self, read: Read | Refused, asked: CollectorRequest, *, counted: bool) -> TooMany | None:
+        now = asyncio.get_running_loop().time()
+        if not counted and read.write_key_name is not None:
+            too_many = self._rates.of_key(read.write_key_name, now)
+            if too_many is not None:
+                return too_many
+        return self._rates.of_visitors(read, asked.ip, now)
+
+    def _refuse(self, too_many: TooMany) -> web.Response:
+        self._metrics.count("leadstream_collector_rate_limited_total", limit=too_many.limit)
+        return answers.too_many(too_many.limit, too_many.wait_seconds)
+
     def _too_large(self) -> web.Response:
         self._metrics.count("leadstream_collector_events_total", outcome="too_large")
         limit = f"{self._settings.limits.body_bytes:,}"
@@ -202,17 +244,24 @@ class Collector:
     def _state(self) -> str:
         if self._draining:
             return "draining"
-        return "ok" if self._producer.ready() else "broker_away"
+        if not self._producer.ready():
+            return "broker_away"
+        return "spooling" if self._spool is not None and self._spool().records else "ok"
 
     async def _health(self, _request: web.Request) -> web.Response:
-        return answers.answer({"status": self._state()})
+        body: dict[str, Any] = {"status": self._state()}
+        if self._spool is not None:
+            status = self._spool()
+            oldest = 0 if status.oldest_ms is None else self._now_ms() - status.oldest_ms
+            body["spool"] = {"records": status.records, "bytes": status.bytes, "oldest_age_seconds": oldest // 1000}
+        return answers.answer(body)
 
     async def _livez(self, _request: web.Request) -> web.Response:
         return answers.answer({"status": "ok"})
 
     async def _readyz(self, _request: web.Request) -> web.Response:
         state = self._state()
-        return answers.answer({"status": state}, status=200 if state == "ok" else 503)
+        return answers.answer({"status": state}, status=200 if state in ("ok", "spooling") else 503)
 
     async def _serve_metrics(self, _request: web.Request) -> web.Response:
         return web.Response(

@@ -66,7 +66,7 @@ class Read:
 
 def read_request(request: CollectorRequest, settings: CollectorSettings, completion: Completion) -> Read | Refused:
     """What the request says; never an exception, whatever its body."""
-    header_key = find_key(_key_beside_body(request), settings.write_keys)
+    header_key = key_beside_body(request.authorization, request.query, settings)
     try:
         value = read_body(request.body, settings.limits.unpacked_bytes)
         key = header_key or find_key(_key_in_body(value), settings.write_keys)
@@ -89,8 +89,11 @@ def _wrong_key() -> Refused:
     )
 
 
-def _key_beside_body(request: CollectorRequest) -> str | None:
-    return key_in_authorization(request.authorization) or request.query.get("writeKey")
+def key_beside_body(
+    authorization: str | None, query: Mapping[str, str], settings: CollectorSettings
+) -> WriteKey | None:
+    """The configured key in the header or the address; None says nothing about one in the body."""
+    return find_key(key_in_authorization(authorization) or query.get("writeKey"), settings.write_keys)
 
 
 def _key_in_body(value: Any) -> str | None:

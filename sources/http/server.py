@@ -23,6 +23,7 @@ class CollectorServer:
         self._host = host
         self.port = port
         self._runner: web.AppRunner | None = None
+        self._listening: asyncio.Server | None = None
 
     async def start(self) -> None:
         runner = web.AppRunner(
@@ -30,16 +31,24 @@ class CollectorServer:
             access_log=None,  # paths and addresses are personal data; the metrics count requests
             auto_decompress=False,  # unpacked, bounded, by sources.http.body
             shutdown_timeout=10.0,
+            keepalive_timeout=self._collector.limits.idle_seconds,  # counts from the start of a connection, too
         )
         await runner.setup()
-        site = web.TCPSite(runner, self._host, self.port)
+        self._runner = runner
         try:
-            await site.start()
+            self._listening = await asyncio.get_running_loop().create_server(self._connection, self._host, self.port)
         except OSError:
+            self._runner = None
             await runner.cleanup()
             raise
-        self.port = runner.addresses[0][1]
-        self._runner = runner
+        self.port = self._listening.sockets[0].getsockname()[1]
+
+    def _connection(self) -> asyncio.BaseProtocol:
+        server = self._runner.server if self._runner is not None else None
+        if server is not None and len(server.connections) < self._collector.limits.connections:
+            return server()
+        self._collector.connection_refused()
+        return _Refused()
 
     async def stop(self, *, drain_seconds: float = 0.0) -> None:
         """Readiness fails for `drain_seconds`, so that a load balancer turns away; then the port is closed and the
@@ -48,6 +57,16 @@ class CollectorServer:
         self._collector.drain()
         if drain_seconds:
             await asyncio.sleep(drain_seconds)
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+
+class _Refused(asyncio.Protocol):
+    """A connection that is closed at once."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()

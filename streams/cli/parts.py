@@ -6,12 +6,15 @@ import sys
 from collections.abc import Awaitable, Callable
 
 import click
+from aiokafka.errors import KafkaError
 
 from processors.model.model import channels_of
 from processors.model_log import read_model_record
+from sources.http.server import CollectorServer
+from sources.spool.spool import SpoolUnusableError
 from streams.brokers import Brokers
 from streams.cli.exits import REFUSED, STOPPED, WRONG_INPUT, CommandError
-from streams.cli.services import brokers_of, log_to_stderr, reaching, settings_of
+from streams.cli.services import DEADLINE_SECONDS, brokers_of, log_to_stderr, reaching, settings_of
 from streams.cli.words import Choice
 from streams.config import Settings, topics_of
 from streams.delivery import TooManyDeadLettersError
@@ -85,18 +88,43 @@ def collector(context: click.Context) -> None:
 
 
 async def _collect(settings: Settings, brokers: Brokers, stop: asyncio.Event) -> None:
-    partitions = await require_topics(brokers, topics_of(settings))
-    async with running_collector(settings, partitions, PrometheusMetrics()) as server:
-        try:
-            await server.start()
-        except OSError as error:
-            raise CommandError(
-                f"port {settings.collector.port} of {settings.collector.host} cannot be used: {error.strerror}",
-                "Set LEADSTREAM_COLLECTOR_PORT to a free one.",
-                code=REFUSED,
-            ) from error
-        click.echo(f"collector on http://{settings.collector.host}:{server.port}", err=True)
-        await stop.wait()
+    partitions = await _partitions_now(settings, brokers)
+    try:
+        async with running_collector(settings, partitions, PrometheusMetrics()) as server:
+            await _listen(server, settings)
+            await stop.wait()
+    except SpoolUnusableError as error:
+        raise CommandError(
+            str(error), "Set LEADSTREAM_COLLECTOR_SPOOL_DIR to a directory of its own that it may write.", code=REFUSED
+        ) from error
+
+
+async def _partitions_now(settings: Settings, brokers: Brokers) -> int | None:
+    """None while the brokers are away and there is a spool to take what comes."""
+    patience_seconds = DEADLINE_SECONDS if settings.collector.spool_dir else None
+    try:
+        async with asyncio.timeout(patience_seconds):
+            return await require_topics(brokers, topics_of(settings))
+    except (KafkaError, OSError):
+        if not settings.collector.spool_dir:
+            raise
+        click.echo(
+            f"the broker at {brokers.servers} does not answer; until it does, events are spooled",
+            err=True,
+        )
+        return None
+
+
+async def _listen(server: CollectorServer, settings: Settings) -> None:
+    try:
+        await server.start()
+    except OSError as error:
+        raise CommandError(
+            f"port {settings.collector.port} of {settings.collector.host} cannot be used: {error.strerror}",
+            "Set LEADSTREAM_COLLECTOR_PORT to a free one.",
+            code=REFUSED,
+        ) from error
+    click.echo(f"collector on http://{settings.collector.host}:{server.port}", err=True)
 
 
 @click.command

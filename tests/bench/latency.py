@@ -67,9 +67,9 @@ async def _measure(kind: str, stack: Stack, children: dict[str, Child], turn: in
     show(
         f"Request to visible score at {RATE} events/s, {size} in a request, {kind} broker",
         {
-            "answer 200 of the collector": _quantiles(list(seen.answers.values())),
-            "snapshot on the scores topic": _quantiles(list(seen.scores.values())),
-            f"lead in Redis (each {SAMPLE_EVERY}th)": _quantiles(list(seen.redis.values())),
+            "answer 200 of the collector": quantiles(list(seen.answers.values())),
+            "snapshot on the scores topic": quantiles(list(seen.scores.values())),
+            f"lead in Redis (each {SAMPLE_EVERY}th)": quantiles(list(seen.redis.values())),
             "seen": f"{len(seen.scores):,} of {len(numbers):,}",
             "CPU": ", ".join(f"{name} {share * 100:.0f} %" for name, share in used.items()) + " of a core",
         },
@@ -193,7 +193,7 @@ async def _find_in_redis(redis: Redis, seen: Seen, number: int) -> None:
     seen.redis[number] = seen.since(number)
 
 
-def _quantiles(delays: Sequence[float]) -> str:
+def quantiles(delays: Sequence[float]) -> str:
     cuts = statistics.quantiles(delays, n=100)
     return f"p50 {cuts[49]:7.1f} ms, p99 {cuts[98]:7.1f} ms"
 

@@ -71,8 +71,8 @@ class Deployment:
             "worker", "worker", port="LEADSTREAM_WORKER_STATUS_PORT", LEADSTREAM_WORKER_INSTANCE_ID="worker-0"
         )
 
-    def start_collector(self) -> Child:
-        return self.start("collector", "collector", port="LEADSTREAM_COLLECTOR_PORT")
+    def start_collector(self, **more: str) -> Child:
+        return self.start("collector", "collector", port="LEADSTREAM_COLLECTOR_PORT", **more)
 
     def start_sink(self, name: str) -> Child:
         return self.start(f"sink-{name}", "sink", name, port="LEADSTREAM_SINKS_STATUS_PORT")

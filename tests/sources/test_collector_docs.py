@@ -10,6 +10,7 @@ from schemas.metrics import METRICS
 from schemas.records import TrackedEvent
 from sources import attribution, completion, people, segment, times, values
 from sources.config import Limits
+from sources.http.rate_limits import KEY_BURST_SECONDS, VISITOR_BURST_SECONDS
 from sources.http.requests import EVENTS_PATH, SEGMENT_PATHS
 from sources.outcomes import Reason
 
@@ -54,6 +55,11 @@ def test_the_stated_orders_are_those_of_the_code() -> None:
         f"{Limits().events:,} events",
         f"{Limits().requests_in_flight} requests",
         f"{Limits().read_seconds:g} s",
+        f"{Limits().connections:,} connections",
+        f"{Limits().idle_seconds:g} s",
+        f"{Limits().read_bytes_at_once:,} bytes",
+        f"{Limits().requests_per_second_per_key:,.0f}, and {Limits().requests_per_second_per_key * KEY_BURST_SECONDS:,.0f} at",
+        f"{Limits().events_per_second_per_visitor:g}, and {Limits().events_per_second_per_visitor * VISITOR_BURST_SECONDS:g} at",
         f"{values.MAX_ITEM_BYTES:,} bytes",
         f"{values.MAX_DEPTH} levels",
         f"{values.MAX_NAMES} properties or traits",

@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -13,12 +14,14 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from schemas.keys import partition_of
 from sources.base import BrokerUnavailableError, EventProducer, OutgoingRecord
 from sources.kafka_producer import KafkaEventProducer
+from sources.spool.spool import Spool
+from sources.spool.spooling_producer import SpoolingProducer
 from streams.embedded.broker import EmbeddedBroker
 from streams.embedded.process import free_port
 from tests.brokers import Broker, require_apache
 from tests.eventually import eventually
 from tests.kafka.apache import ApacheKafka
-from tests.sources.fakes import MemoryProducer
+from tests.sources.fakes import CountingMetrics, MemoryProducer
 
 NOW = 1_772_442_000_000
 PARTITIONS = 3
@@ -126,6 +129,26 @@ CHECKS = [
 @pytest.mark.parametrize("check", CHECKS)
 async def test_the_fake_keeps_the_contract(check: Callable[[Case], Awaitable[None]], memory_case: Case) -> None:
     await check(memory_case)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("away", [False, True])
+async def test_the_spooling_producer_keeps_the_contract(
+    check: Callable[[Case], Awaitable[None]], memory_case: Case, tmp_path: Path, away: bool
+) -> None:
+    brokers = memory_case.producer
+    assert isinstance(brokers, MemoryProducer)
+    brokers.away = away
+    producer = SpoolingProducer(brokers, Spool(tmp_path, 2**20, now_ms=lambda: NOW), CountingMetrics())
+    await producer.start()
+
+    async def stored() -> list[Stored]:
+        brokers.away = False
+        await eventually(lambda: producer.status().records == 0)
+        return await memory_case.stored()
+
+    await check(Case(producer, memory_case.topic, stored))
+    await producer.stop()
 
 
 @pytest.mark.parametrize("check", CHECKS)
