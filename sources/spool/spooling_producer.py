@@ -17,6 +17,9 @@ from sources.spool.spool import Spool, SpoolStatus, Window
 log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS: Final = 1.5  # what a request waits for the brokers before its records are spooled
+MOST_WAITING: Final = (
+    250  # requests for the brokers; the next is spooled at once, before the collector has to refuse some
+)
 PAUSE_SECONDS: Final = 0.5  # between two attempts to send what is spooled
 UNREADY_SECONDS: Final = 5.0  # after neither took records
 
@@ -34,6 +37,7 @@ class SpoolingProducer:
         self._spooled = asyncio.Event()  # something is, so there is something to drain
         self._turn: asyncio.Event | None = None  # requests wait for it while the last spooled records are sent
         self._draining: asyncio.Task[None] | None = None
+        self._waiting = 0  # requests, for the brokers
         self._failed_at: float | None = None  # when the brokers last did not take records in time
 
     async def start(self) -> None:
@@ -73,12 +77,13 @@ class SpoolingProducer:
         """
         if self._turn is not None:
             await self._turn.wait()
-        if self._spool.is_empty and await self._sent(records):
+        if self._spool.is_empty and self._waiting < MOST_WAITING and await self._sent(records):
             return
         await self._spool.append(records)
         self._spooled.set()
 
     async def _sent(self, records: Sequence[OutgoingRecord]) -> bool:
+        self._waiting += 1
         try:
             async with asyncio.timeout(self._patience_seconds):
                 await self._producer.send(records)
@@ -88,6 +93,8 @@ class SpoolingProducer:
             log.debug("to the spool: %s", error)
             self._failed_at = asyncio.get_running_loop().time()
             return False
+        finally:
+            self._waiting -= 1
         return True
 
     async def _drain(self) -> None:

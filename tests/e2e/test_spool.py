@@ -14,9 +14,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.codec import decode
 from streams.embedded.broker import EmbeddedBroker
-from tests.brokers import Broker
+from tests.brokers import Broker, require_apache
 from tests.e2e.deployment import PARTITIONS, Deployment, deployment
 from tests.eventually import eventually
+from tests.kafka.apache import ApacheKafka
 
 LEADS = 10
 
@@ -69,6 +70,13 @@ async def seen_in_kafka(parts: Deployment) -> dict[str, list[str]]:
     finally:
         await consumer.stop()
     return seen
+
+
+async def all_in_order(parts: Deployment, visitors: Visitors) -> None:
+    seen = await seen_in_kafka(parts)
+    for lead, kept in visitors.kept.items():
+        assert set(kept) - set(seen[lead]) == set()
+        assert [event_id for event_id in seen[lead] if event_id in set(kept)] == kept
 
 
 async def health(parts: Deployment, path: str = "/health") -> tuple[int, dict[str, object]]:
@@ -128,10 +136,37 @@ async def test_kills_at_any_moment_while_the_broker_comes_and_goes_lose_no_answe
             await running
         await eventually(lambda: is_drained(parts), seconds=20)
         assert visitors.statuses == {200}
-        seen = await seen_in_kafka(parts)
-        for lead, kept in visitors.kept.items():
-            assert set(kept) - set(seen[lead]) == set()
-            assert [event_id for event_id in seen[lead] if event_id in set(kept)] == kept
+        await all_in_order(parts, visitors)
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+async def test_a_broker_that_is_killed_and_comes_back_gets_everything_that_was_answered(
+    redis_url: str, prefix: str, tmp_path: Path
+) -> None:
+    require_apache()
+    async with (
+        ApacheKafka.start() as kafka,
+        deployment(Broker("apache", kafka.bootstrap_servers), redis_url, prefix, tmp_path) as parts,
+    ):
+        start_collector(parts, tmp_path / "spool")
+        await parts.ready("collector")
+        visitors = Visitors(parts)
+        running = asyncio.create_task(visitors.run())
+        try:
+            await eventually(lambda: visitors.count > 100, seconds=20)
+            kafka.kill()
+            count = visitors.count
+            await eventually(lambda: visitors.count > count + 200, seconds=20)
+            assert (await health(parts))[1]["status"] == "spooling"
+            await kafka.boot()
+            await eventually(lambda: is_drained(parts), seconds=60)
+        finally:
+            visitors.stopped = True
+            await running
+        await eventually(lambda: is_drained(parts), seconds=20)
+        assert visitors.statuses == {200}
+        await all_in_order(parts, visitors)
 
 
 async def test_a_spool_that_cannot_be_used_stops_the_start_and_says_why(

@@ -11,7 +11,7 @@ import pytest
 from sources.base import BrokerUnavailableError, OutgoingRecord, RecordRefusedError
 from sources.spool import spooling_producer
 from sources.spool.spool import Spool, SpoolUnusableError
-from sources.spool.spooling_producer import SpoolingProducer
+from sources.spool.spooling_producer import MOST_WAITING, SpoolingProducer
 from tests.eventually import eventually
 from tests.sources.fakes import CountingMetrics, MemoryProducer
 
@@ -55,11 +55,11 @@ async def taken_by(producer: SpoolingProducer, number: int) -> bool:
 
 @asynccontextmanager
 async def spooling(
-    directory: Path, broker: Broker, *, max_bytes: int = 2**20
+    directory: Path, broker: Broker, *, max_bytes: int = 2**20, patience_seconds: float = 0.05
 ) -> AsyncIterator[tuple[SpoolingProducer, CountingMetrics]]:
     metrics = CountingMetrics()
     spool = Spool(directory, max_bytes, now_ms=lambda: NOW)
-    producer = SpoolingProducer(broker, spool, metrics, patience_seconds=0.05)
+    producer = SpoolingProducer(broker, spool, metrics, patience_seconds=patience_seconds)
     await producer.start()
     try:
         yield producer, metrics
@@ -110,6 +110,21 @@ async def test_the_first_request_waits_for_its_patience_and_the_next_ones_do_not
         broker.hangs.set()
         await eventually(lambda: producer.status().records == 0)
         assert broker.values[-50:] == list(range(50))
+
+
+async def test_when_many_wait_for_the_brokers_the_next_ones_do_not(tmp_path: Path) -> None:
+    broker = Broker()
+    broker.hangs.clear()
+    async with spooling(tmp_path, broker, patience_seconds=30) as (producer, _):
+        waiting = [asyncio.create_task(producer.send(record(number))) for number in range(MOST_WAITING)]
+        await eventually(lambda: broker.asked == MOST_WAITING)
+        async with asyncio.timeout(5):
+            await asyncio.gather(*(producer.send(record(1_000 + number)) for number in range(MOST_WAITING)))
+        assert not any(task.done() for task in waiting)
+        broker.hangs.set()
+        await asyncio.gather(*waiting)
+        await eventually(lambda: producer.status().records == 0)
+        assert sorted(broker.values) == [*range(MOST_WAITING), *range(1_000, 1_000 + MOST_WAITING)]
 
 
 async def test_a_steady_stream_of_requests_comes_back_to_the_brokers_in_order(tmp_path: Path) -> None:
