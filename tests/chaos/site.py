@@ -78,7 +78,8 @@ class Site:
         self.wanted.add(name)
         kind, _, which = name.partition("-")
         if kind == "collector":
-            return self.parts.start_collector()
+            spool = {"LEADSTREAM_COLLECTOR_SPOOL_DIR": str(self.parts.logs / "spool")}
+            return self.parts.start(name, "collector", port="LEADSTREAM_COLLECTOR_PORT", **spool)
         if kind == "sink":
             webhook = {
                 "LEADSTREAM_WEBHOOK_URL": self.world.url,
