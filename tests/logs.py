@@ -7,7 +7,8 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic
 
 from streams.brokers import Brokers
-from streams.provision import admin_client
+from streams.provision import admin_client, partition_counts
+from tests.eventually import eventually
 
 
 async def make_topic(brokers: Brokers, name: str, partitions: int = 1, **settings: str) -> list[TopicPartition]:
@@ -15,7 +16,12 @@ async def make_topic(brokers: Brokers, name: str, partitions: int = 1, **setting
     configs = {key.replace("_", "."): value for key, value in settings.items()}
     async with admin_client(brokers) as admin:
         response = await admin.create_topics([NewTopic(name, partitions, -1, {}, configs)])
-    assert [code for _, code, _ in response.topic_errors] == [0], response
+        assert [code for _, code, _ in response.topic_errors] == [0], response
+
+        async def known() -> bool:
+            return (await partition_counts(admin)).get(name) == partitions
+
+        await eventually(known)  # the answer may come before the broker's metadata knows of it
     return [TopicPartition(name, number) for number in range(partitions)]
 
 
