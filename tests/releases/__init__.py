@@ -1,0 +1,1 @@
+"""What older builds wrote, kept so that this one goes on reading it."""
