@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from streams.cli import cli
 from streams.cli.exits import CommandError
-from streams.cli.init import init
-from streams.cli.model import model
 from streams.config import Settings, environment_of, load_settings
 
 NAMES = ["model.yaml", "leadstream.toml", ".env.example"]
@@ -24,7 +23,7 @@ SECRETS = {
 
 
 def run(folder: Path | str) -> str:
-    result = CliRunner().invoke(init, [str(folder)], catch_exceptions=False, standalone_mode=False)
+    result = CliRunner().invoke(cli, ["init", str(folder)], catch_exceptions=False, standalone_mode=False)
     return result.output
 
 
@@ -96,7 +95,7 @@ def test_what_the_settings_file_calls_a_default_is_one() -> None:
 
 def test_the_model_passes_its_check_with_its_tests_and_without_a_warning(folder: Path) -> None:
     run(".")
-    result = CliRunner().invoke(model, ["check", "model.yaml"])
+    result = CliRunner().invoke(cli, ["model", "check", "model.yaml"])
     assert result.exit_code == 0
     assert "1 of 1 tests passed" in result.output
     assert "warn" not in result.output

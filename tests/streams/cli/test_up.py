@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from streams.cli import cli
 from streams.cli.exits import CommandError
-from streams.cli.up import up
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def _nothing_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def refused(*arguments: str) -> CommandError:
     with pytest.raises(CommandError) as error:
-        CliRunner().invoke(up, arguments, catch_exceptions=False, standalone_mode=False)
+        CliRunner().invoke(cli, ["up", *arguments], catch_exceptions=False, standalone_mode=False)
     return error.value
 
 
