@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Final, Literal
 
+from schemas.letter_context import HEADER, KEY_BYTES, MAX_HEADER_CHARACTERS, VALUE_BYTES
 from schemas.records import DeadLetter, LogRecord
 
 Reason = Literal[
@@ -22,10 +23,8 @@ Reason = Literal[
 # would stop its part for ever.
 MAX_VALUE_BYTES: Final = 900_000
 MAX_KEY_BYTES: Final = 10_000  # it stands in the letter twice
-MAX_HEADER_CHARACTERS: Final = 1_000
 MAX_HEADERS_CHARACTERS: Final = 10_000  # of all of them
 MAX_DETAIL_CHARACTERS: Final = 2_000
-HEADER: Final = "header."  # begins the names of headers in the context
 
 
 class Refused(Exception):  # noqa: N818 - an outcome of a record, not a failure of the worker
@@ -44,10 +43,10 @@ def dead_letter(record: LogRecord, topic: str, partition: int, *, step: str, rea
     key, value = record.key, record.value
     context = headers_for_people(record.headers)
     if value is not None and len(value) > MAX_VALUE_BYTES:
-        context["value_bytes"] = str(len(value))
+        context[VALUE_BYTES] = str(len(value))
         value = value[:MAX_VALUE_BYTES]
     if key is not None and len(key) > MAX_KEY_BYTES:
-        context["key_bytes"] = str(len(key))
+        context[KEY_BYTES] = str(len(key))
         key = key[:MAX_KEY_BYTES]
     return {
         "id": f"{topic}/{partition}/{record.offset}",

@@ -65,8 +65,7 @@ class LeadRows:
                 self._outbox.refuse(record, refused)
             except UnreadableRowError:
                 raise
-            # Whatever a record trips over, the others go on, and the record is kept whole.
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001 - whatever it trips over: it is kept whole, the others go on
                 self._outbox.refuse(record, Refused("fold_error", f"{type(error).__name__}: {error}"))
                 if key is not None:
                     self._fold_again(key, folded)

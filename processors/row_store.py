@@ -64,23 +64,15 @@ class RowStore:
         Raises:
             UnreadableRowError: the bytes are no row.
         """
-        data = self._packed.get(key)
-        if data is None:
+        header = self.header(key)
+        if header is None or header.gone:
             return None
-        header = read_header(data)
-        return None if header.gone else OpenRow(unpack_row(data), header.version, header.wake_at, header.model_stamp)
+        return OpenRow(unpack_row(self._packed[key]), header.version, header.wake_at, header.model_stamp)
 
     def read_priced(self, key: bytes) -> tuple[PricedRow, Version] | None:
-        """What a price is made of, and the version of the row. None: there is none, or it is gone.
-
-        Raises:
-            UnreadableRowError: the bytes are no row.
-        """
-        data = self._packed.get(key)
-        if data is None:
-            return None
-        header = read_header(data)
-        return None if header.gone else (unpack_priced(data), header.version)
+        """As `read`, but only what a price is made of, and the version of the row."""
+        header = self.header(key)
+        return None if header is None or header.gone else (unpack_priced(self._packed[key]), header.version)
 
     def write(self, key: bytes, opened: OpenRow) -> None:
         """The row was changed, or is new.

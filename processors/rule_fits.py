@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from processors.match_rules import Matcher
 from processors.model.model import Rule, ScoringModel
-from processors.model.problems import nearest
 from schemas.event_names import normal_event_name
+from schemas.nearest import nearest
 from schemas.records import TrackedEvent
 
 

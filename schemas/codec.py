@@ -6,7 +6,6 @@ On the wire a record is in Avro's single-object encoding: `C3 01`, the CRC-64-AV
 
 import json
 from collections.abc import Mapping
-from difflib import get_close_matches
 from importlib import resources
 from io import BytesIO
 from typing import Any, Literal, NoReturn, cast, get_args
@@ -16,6 +15,7 @@ from fastavro.schema import fingerprint, to_parsing_canonical_form
 from fastavro.validation import ValidationError, validate
 
 from schemas.encoding import Encoder, compile_encoder
+from schemas.nearest import did_you_mean
 from schemas.records import TrackedEvent
 
 MAGIC = b"\xc3\x01"
@@ -67,14 +67,8 @@ SCHEMAS: dict[Kind, dict[str, Any]] = {kind: _load(kind) for kind in get_args(Ki
 PREFIXES: dict[Kind, bytes] = {kind: _prefix(schema) for kind, schema in SCHEMAS.items()}
 _PARSED: dict[Kind, Any] = {kind: fastavro.parse_schema(schema) for kind, schema in SCHEMAS.items()}
 # What the fold writes for every lead that changes; fastavro takes four times as long.
-_REPEATED = (
-    "rule",
-    "half_life_ms",
-    "stage",
-    "name",
-    "version",
-    "grade",
-)  # names of fields whose values are the model's
+# Fields whose values are the model's, so that there are few of them.
+_REPEATED = ("rule", "half_life_ms", "stage", "name", "version", "grade")
 _ENCODERS: dict[Kind, Encoder] = {
     kind: compile_encoder(SCHEMAS[kind], _REPEATED) for kind in ("LeadSnapshot", "StageTransition")
 }
@@ -178,7 +172,7 @@ _AVRO_NAMES = {
     "array": "a list",
 }
 _TIME_FIELDS = ("occurred_at", "received_at")
-_RECEIVERS = frozenset({"received_at", "email_domain", "email_kind", "phone_kind"})  # not for a sender to say
+_SET_ON_RECEIPT = frozenset({"received_at", "email_domain", "email_kind", "phone_kind"})  # not for a sender to say
 _OTHER_NAMES = {"timestamp": "occurred_at", "messageid": "event_id", "message_id": "event_id"}
 
 
@@ -226,10 +220,9 @@ def _complete(value: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _nearest(unknown: str, names: list[str]) -> str:
-    known = [name for name in names if name not in _RECEIVERS]
-    alias = _OTHER_NAMES.get(unknown.lower(), "")
-    near = [alias] if alias in known else get_close_matches(unknown.lower(), known, n=1)
-    return f'. Did you mean "{near[0]}"?' if near else f"; known: {', '.join(known)}"
+    known = [name for name in names if name not in _SET_ON_RECEIPT]
+    meant = did_you_mean(_OTHER_NAMES.get(unknown.lower(), unknown), known)
+    return f".{meant}" if meant else f"; known: {', '.join(known)}"
 
 
 def _options(type_: Any) -> list[Any]:

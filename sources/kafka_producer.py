@@ -21,9 +21,9 @@ MAX_RECORD_BYTES: Final = 1_048_576  # Kafka's default for a topic
 
 
 class KafkaEventProducer:
-    """`partitions` gives the partition count of each topic whose keys have a fixed home; of other topics the client
-    chooses. A function is asked for them once the brokers are there, and raises `BrokerUnavailableError` until it knows
-    them. `connection` holds further arguments of `AIOKafkaProducer`, such as TLS and SASL.
+    """`find_partitions` gives the partition count of each topic whose keys have a fixed home; of other topics the client
+    chooses. It is asked before each attempt to connect, and raises an error of Kafka or `BrokerUnavailableError` until it
+    knows. `connection` holds further arguments of `AIOKafkaProducer`, such as TLS and SASL.
 
     Not idempotent on purpose: the embedded broker cannot, and the fold counts an event id once.
     """
@@ -31,15 +31,15 @@ class KafkaEventProducer:
     def __init__(
         self,
         bootstrap_servers: str,
-        partitions: Mapping[str, int] | Callable[[], Awaitable[Mapping[str, int]]],
+        find_partitions: Callable[[], Awaitable[Mapping[str, int]]],
         *,
         now_ms: Callable[[], int],
         deadline_seconds: float = 5.0,
         connection: Mapping[str, Any] | None = None,
     ) -> None:
         self._servers = bootstrap_servers
-        self._partitions: Mapping[str, int] = {} if callable(partitions) else partitions
-        self._find_partitions = partitions if callable(partitions) else None
+        self._partitions: Mapping[str, int] = {}
+        self._find_partitions = find_partitions
         self._now_ms = now_ms
         self._deadline_seconds = deadline_seconds
         self._connection = dict(connection or {})
@@ -129,9 +129,7 @@ class KafkaEventProducer:
                 await self._connect_once()
 
     async def _connect_once(self) -> None:
-        if self._find_partitions is not None:
-            self._partitions = await self._find_partitions()
-            self._find_partitions = None
+        self._partitions = await self._find_partitions()
         producer = AIOKafkaProducer(
             bootstrap_servers=self._servers,
             client_id="leadstream-collector",

@@ -14,9 +14,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from schemas.nearest import did_you_mean
 from streams.clock import Clock, PlayedClock, SystemClock
 from streams.dead_share import DEFAULT_LIMIT
-from streams.nearest import did_you_mean
 from streams.setting_lines import Path as KeyPath
 from streams.setting_lines import line_of
 from streams.setting_values import (

@@ -8,8 +8,8 @@ from processors.model import ScoringModel
 from processors.model.conditions import ActCondition
 from processors.moves import Cause
 from processors.price import Price
+from schemas.nearest import nearest
 from schemas.records import Part, TrackedEvent
-from streams.nearest import nearest
 
 _ALIKE = 0.75  # page_left is another name than page_view, pageview and page_veiw are not
 

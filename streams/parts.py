@@ -26,6 +26,7 @@ from sources.spool.spool import Spool, SpoolStatus
 from sources.spool.spooling_producer import SpoolingProducer
 from streams.announced_exit import AnnouncedExits
 from streams.broker_settings import read_brokers
+from streams.brokers import Brokers
 from streams.clock import SystemClock
 from streams.collector_settings import collector_settings
 from streams.config import Settings, clock_of, topics_of
@@ -129,9 +130,15 @@ async def running_collector(
     """
     clock = clock_of(settings)
     brokers = read_brokers(settings.kafka)
+
+    async def find_partitions() -> dict[str, int]:
+        count = partitions if partitions is not None else await _checked_count(settings, brokers)
+        topics = topics_of(settings)
+        return {topics.events: count, topics.dead_letters: count}
+
     producer = KafkaEventProducer(
         brokers.servers,
-        _homes(settings, partitions) if partitions is not None else lambda: _find_homes(settings),
+        find_partitions,
         now_ms=clock.now_ms,
         connection=brokers.security.client_arguments(),
     )
@@ -168,15 +175,10 @@ async def running_collector(
         yield server
 
 
-def _homes(settings: Settings, partitions: int) -> dict[str, int]:
-    topics = topics_of(settings)
-    return {topics.events: partitions, topics.dead_letters: partitions}
-
-
-async def _find_homes(settings: Settings) -> dict[str, int]:
+async def _checked_count(settings: Settings, brokers: Brokers) -> int:
     try:
         async with asyncio.timeout(TOPICS_SECONDS):  # tried again
-            return _homes(settings, await require_topics(read_brokers(settings.kafka), topics_of(settings)))
+            return await require_topics(brokers, topics_of(settings))
     except TopicsNotReadyError as error:
         log.error("what is spooled waits until somebody has mended this: %s", error)  # noqa: TRY400  # the text tells
         raise BrokerUnavailableError(str(error)) from error

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
-from processors.dead_letters import HEADER
 from processors.units import LATE_MS
 from schemas.codec import Kind, UndecodableError, decode
 from schemas.keys import is_lead_key
+from schemas.letter_context import CUT_MARKS, HEADER
 from schemas.records import DeadLetter
 from sinks.base import Delivery, Input
 from sources.base import OutgoingRecord
@@ -25,7 +25,6 @@ from streams.delivery import decode_record
 from streams.topics import Topics
 
 ABOUT_LEADS: Final[frozenset[Kind]] = frozenset({"TrackedEvent", "Feedback", "ImportedLine"})
-_CUT: Final = ("value_bytes", "key_bytes", "cut")
 # Sinks are made to take a record late and twice (sinks/base.py); for these two there is a better way, or none.
 NOT_HANDED: Final = {
     "redis": "leadstream sink redis --from-beginning reads its topics again",
@@ -60,7 +59,7 @@ def put_back(letter: DeadLetter, topics: Topics, collector: CollectorSettings) -
     """Raises:
     CannotReplayError: it would be refused again, it is not whole, or it has no way back.
     """
-    if any(name in letter["context"] for name in _CUT):
+    if any(name in letter["context"] for name in CUT_MARKS):
         raise CannotReplayError("it was too large to be kept whole", "; ".join(_places(letter)))
     if letter["step"] == "worker":
         return PutBack((_of_worker(letter, topics),))

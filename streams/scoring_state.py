@@ -15,7 +15,8 @@ from streams.engine.state import CorruptRowError, Output, StopWorkerError
 class ScoringState:
     """Gives every record that the fold sends its topic, and counts what became of those it took.
 
-    With too large a share of dead letters the worker stops; `share` is common to all its partitions. Every topic has as many partitions as the events topic, so what is said of a lead goes to the lead's own number.
+    Every topic has as many partitions as the events topic, so what is said of a lead goes to the lead's own number. With
+    too large a share of dead letters the worker stops; `share` is common to all its partitions.
     """
 
     def __init__(

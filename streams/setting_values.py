@@ -9,8 +9,8 @@ from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
 from processors.model.zones import zone_names
+from schemas.nearest import did_you_mean
 from streams.brokers import MECHANISMS
-from streams.nearest import did_you_mean
 from streams.setting_lines import Path
 
 

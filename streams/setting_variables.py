@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, get_type_hints
 
-from streams.nearest import did_you_mean
+from schemas.nearest import did_you_mean
 
 PREFIX = "LEADSTREAM_"
 OF_A_FILE = "_FILE"  # at the end of a name: the variable names a file that holds the value

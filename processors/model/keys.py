@@ -6,11 +6,11 @@ from typing import Any
 from processors.model import scalars
 from processors.model.act_fields import act_field_kind
 from processors.model.condition_shapes import ACT_WORDS, DID, LEAD_WORDS, Condition
-from processors.model.problems import did_you_mean
 from processors.model.scalars import WrongValueError
 from processors.model.shapes import Fields, Key, Many, Named, OneOrMore, Scalar
 from processors.model.special_shapes import ExitTerms, GivenAct
 from processors.model.zones import zone_names
+from schemas.nearest import did_you_mean
 
 MAX_RULES, MAX_DIMENSIONS, MAX_TAGS, MAX_ENTRIES = 500, 64, 200, 500
 

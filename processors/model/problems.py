@@ -1,7 +1,6 @@
 """What is wrong with a model file, where, and what to write instead. All of it at once."""
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal
 
 Path = tuple[str | int, ...]
@@ -99,15 +98,3 @@ def shown(text: str) -> str:
     """Text of the file as a message may show it: one short printable line."""
     plain = "".join(letter if letter.isprintable() else " " for letter in text[: _MAX_SHOWN + 1])
     return plain if len(plain) <= _MAX_SHOWN else plain[:_MAX_SHOWN] + "..."
-
-
-def nearest(word: str, known: list[str]) -> str | None:
-    """The known word that was probably meant, if one is near."""
-    near = get_close_matches(word.casefold(), known, n=1) if len(word) <= _MAX_SHOWN else []
-    return near[0] if near else None
-
-
-def did_you_mean(word: str, known: list[str]) -> str:
-    """` Did you mean "points"?`, or nothing where no known word is near."""
-    near = nearest(word, known)
-    return f' Did you mean "{near}"?' if near else ""

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
-from processors.model.problems import Findings, Path, did_you_mean
+from processors.model.problems import Findings, Path
+from schemas.nearest import did_you_mean
 
 Tree = dict[str, Any]
 

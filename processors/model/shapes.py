@@ -9,9 +9,10 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from processors.model.problems import Findings, Path, did_you_mean, nearest, shown
+from processors.model.problems import Findings, Path, shown
 from processors.model.scalars import WrongValueError
 from processors.model.yaml_nodes import Entries, Items, Node, Text, read_nodes
+from schemas.nearest import did_you_mean, nearest
 
 Schema = dict[str, Any]
 

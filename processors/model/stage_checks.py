@@ -3,8 +3,9 @@
 from math import inf
 from typing import Any
 
-from processors.model.problems import Findings, Path, did_you_mean
+from processors.model.problems import Findings, Path
 from processors.model.scalars import number_text, split_test
+from schemas.nearest import did_you_mean
 
 Tree = dict[str, Any]
 

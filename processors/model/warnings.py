@@ -1,7 +1,6 @@
 """What is allowed but hardly meant. Needs no log; works on the filled tree of a file without errors."""
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from math import inf
 from typing import Any
 
@@ -11,6 +10,7 @@ from processors.model.scalars import is_decimal, number_text, split_test
 from processors.model.stage_checks import required
 from processors.model.values import number_tests
 from schemas.event_names import BUILT_IN_NAMES
+from schemas.nearest import did_you_mean
 
 Tree = dict[str, Any]
 
@@ -27,9 +27,9 @@ def find_warnings(tree: Tree, findings: Findings) -> None:
 def _mistyped_events(tree: Tree, findings: Findings) -> None:
     for index, rule in enumerate(tree["rules"]):
         for path, name in _event_names(rule["when"], ("rules", index, "when")):
-            near = get_close_matches(name, BUILT_IN_NAMES, n=1, cutoff=_MISTYPED)
-            if near and name not in BUILT_IN_NAMES:
-                findings.warn(path, f'only acts that are sent as "{name}" fit. Did you mean "{near[0]}"?')
+            meant = did_you_mean(name, sorted(BUILT_IN_NAMES), likeness=_MISTYPED)
+            if meant and name not in BUILT_IN_NAMES:
+                findings.warn(path, f'only acts that are sent as "{name}" fit.{meant}')
 
 
 def _event_names(condition: Tree, path: Path) -> Iterator[tuple[Path, str]]:

@@ -9,9 +9,8 @@ from sources.token_buckets import TokenBuckets
 
 KEY_BURST_SECONDS: Final = 2.0
 VISITOR_BURST_SECONDS: Final = 10.0
-EVERYBODY: Final = (
-    ""  # without configured keys all requests share one bucket: what a client says would be free to choose
-)
+# Without configured keys all requests share one bucket: a name that the client says would be free to choose.
+EVERYBODY: Final = ""
 
 
 class TooMany(NamedTuple):

@@ -4,6 +4,7 @@ from hashlib import blake2b
 from typing import Final
 
 from schemas.codec import encode
+from schemas.letter_context import CUT, HEADER, MAX_HEADER_CHARACTERS
 from schemas.records import DeadLetter
 from sources.base import OutgoingRecord
 from sources.client_address import truncated_ip
@@ -12,7 +13,6 @@ from sources.http.requests import CollectorRequest, Read, Refused
 from sources.outcomes import Accepted, Rejected
 
 MAX_KEPT_BYTES: Final = 1_000_000  # a Kafka record holds 1 MiB; only odd numbers make a kept item longer than its body
-MAX_HEADER_CHARACTERS: Final = 1_000
 SENT_AT: Final = "sent_at_ms"  # header of a record: the client's real time of sending, ms UTC
 
 
@@ -34,9 +34,7 @@ def records_of(read: Read | Refused, request: CollectorRequest, settings: Collec
 def _context(request: CollectorRequest, write_key_name: str | None) -> dict[str, str]:
     """What reading the item again needs beside its bytes: route, name of the write key, address and headers."""
     said = {"path": request.path, "write_key": write_key_name, "ip": truncated_ip(request.ip)}
-    headers = {
-        f"header.{name}": _unicode(value[:MAX_HEADER_CHARACTERS]) for name, value in request.kept_headers.items()
-    }
+    headers = {HEADER + name: _unicode(value[:MAX_HEADER_CHARACTERS]) for name, value in request.kept_headers.items()}
     return {name: value for name, value in said.items() if value} | headers
 
 
@@ -51,7 +49,7 @@ def _dead_letter(
     """The same bytes refused for the same reason have the same id: a client that repeats them adds no new problem."""
     original = rejected.original
     if len(original) > MAX_KEPT_BYTES:
-        context = {**context, "cut": f"kept {MAX_KEPT_BYTES} of {len(original)} bytes"}
+        context = {**context, CUT: f"kept {MAX_KEPT_BYTES} of {len(original)} bytes"}
     letter: DeadLetter = {
         "id": blake2b(rejected.reason.encode() + b"\0" + original, digest_size=16).hexdigest(),
         "reason": rejected.reason,

@@ -17,9 +17,8 @@ from sources.spool.spool import Spool, SpoolStatus, Window
 log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS: Final = 1.5  # what a request waits for the brokers before its records are spooled
-MOST_WAITING: Final = (
-    250  # requests for the brokers; the next is spooled at once, before the collector has to refuse some
-)
+# Requests for the brokers; the next one is spooled at once, before the collector has to refuse some.
+MOST_WAITING: Final = 250
 PAUSE_SECONDS: Final = 0.5  # between two attempts to send what is spooled
 UNREADY_SECONDS: Final = 5.0  # after neither took records
 

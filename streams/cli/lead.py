@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 from processors.model.model import Stage
 from schemas.codec import encode
 from schemas.keys import partition_of
+from schemas.nearest import did_you_mean
 from schemas.records import Feedback, LeadSnapshot, StageTransition
 from sinks.redis_reader import LeadReader
 from streams.cli.exits import FINDING, WRONG_INPUT, CommandError
@@ -19,7 +20,6 @@ from streams.cli.printing import escaped, print_json, when
 from streams.cli.services import brokers_of, partition_count, run, settings_of
 from streams.cli.words import Group
 from streams.config import Settings, clock_of, topics_of
-from streams.nearest import did_you_mean
 from streams.priced_leads import (
     NoActiveModelError,
     PricedLead,

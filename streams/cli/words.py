@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from streams.nearest import did_you_mean
+from schemas.nearest import did_you_mean
 
 
 class Group(click.Group):

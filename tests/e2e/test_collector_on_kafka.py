@@ -30,9 +30,11 @@ async def test_events_and_dead_letters_are_in_their_topics_when_the_answer_comes
     )
     await create_topic(broker.bootstrap_servers, settings.events_topic)
     await create_topic(broker.bootstrap_servers, settings.dead_letters_topic)
-    producer = KafkaEventProducer(
-        broker.bootstrap_servers, {settings.events_topic: PARTITIONS}, now_ms=lambda: NOW, deadline_seconds=5
-    )
+
+    async def find_partitions() -> dict[str, int]:
+        return {settings.events_topic: PARTITIONS}
+
+    producer = KafkaEventProducer(broker.bootstrap_servers, find_partitions, now_ms=lambda: NOW, deadline_seconds=5)
     await producer.start()
     try:
         async with running_collector(settings, producer=producer) as running:
@@ -52,7 +54,10 @@ async def test_events_and_dead_letters_are_in_their_topics_when_the_answer_comes
 
 
 async def test_the_collector_starts_and_answers_503_while_the_broker_is_away() -> None:
-    producer = KafkaEventProducer(f"127.0.0.1:{free_port()}", {}, now_ms=lambda: NOW)
+    async def find_partitions() -> dict[str, int]:
+        return {}
+
+    producer = KafkaEventProducer(f"127.0.0.1:{free_port()}", find_partitions, now_ms=lambda: NOW)
     await producer.start()
     try:
         async with running_collector(producer=producer) as running, aiohttp.ClientSession() as session:

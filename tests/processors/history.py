@@ -103,6 +103,10 @@ class History:
         return opened.row.stage if opened is not None else "gone"
 
     @property
+    def letters(self) -> list[dict[str, Any]]:
+        return [decode(s.value)[1] for s in self.sent if s.kind == "DeadLetter" and s.value]
+
+    @property
     def transitions(self) -> list[StageTransition]:
         return [decode(s.value)[1] for s in self.sent if s.kind == "StageTransition" and s.value]  # type: ignore[misc]  # decode gives a plain dict
 

@@ -43,7 +43,10 @@ class Case:
 
 @asynccontextmanager
 async def kafka_producer(servers: str, topic: str, deadline_seconds: float = 5.0) -> AsyncIterator[KafkaEventProducer]:
-    producer = KafkaEventProducer(servers, {topic: PARTITIONS}, now_ms=lambda: NOW, deadline_seconds=deadline_seconds)
+    async def find_partitions() -> dict[str, int]:
+        return {topic: PARTITIONS}
+
+    producer = KafkaEventProducer(servers, find_partitions, now_ms=lambda: NOW, deadline_seconds=deadline_seconds)
     await producer.start()
     try:
         yield producer

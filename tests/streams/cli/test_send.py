@@ -24,8 +24,11 @@ PRICING = "https://www.acme.example/pricing"
 async def collector(site: Site, *, write_keys: tuple[WriteKey, ...] = ()) -> AsyncIterator[int]:
     """The real one on a free port."""
     settings = CollectorSettings(secret=b"secret", write_keys=write_keys)
-    counts = {TOPICS.events: 2}
-    producer = KafkaEventProducer(site.broker, counts, now_ms=lambda: site_now(site), deadline_seconds=5)
+
+    async def find_partitions() -> dict[str, int]:
+        return {TOPICS.events: 2}
+
+    producer = KafkaEventProducer(site.broker, find_partitions, now_ms=lambda: site_now(site), deadline_seconds=5)
     await producer.start()
     try:
         async with running_collector(settings, producer=producer, now_ms=lambda: site_now(site)) as running:
