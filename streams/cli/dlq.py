@@ -6,15 +6,8 @@ from typing import Any
 
 import click
 
-from streams.cli.dlq_handling import (
-    all_letters,
-    drop,
-    named_letter,
-    reason_option,
-    refuse_number_0,
-    replay,
-    told,
-)
+from streams.cli.dlq_handling import drop, replay
+from streams.cli.dlq_letters import all_letters, named_letter, reason_option, refuse_number_0, told
 from streams.cli.printing import escaped, print_json, shown_bytes, when
 from streams.cli.services import settings_of
 from streams.cli.words import Group

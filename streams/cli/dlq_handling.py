@@ -8,19 +8,18 @@ from typing import Any
 
 import click
 
+from streams.cli.dlq_letters import all_letters, named_letter, reason_option, refuse_number_0
 from streams.cli.exits import FINDING, REFUSED, WRONG_INPUT, CommandError
-from streams.cli.printing import escaped, plural, print_json, when
+from streams.cli.printing import escaped, plural, print_json
 from streams.cli.services import brokers_of, partition_count, run, settings_of
-from streams.cli.words import Choice
 from streams.collector_settings import collector_settings
 from streams.config import Settings, clock_of, topics_of
 from streams.handle_letters import Hand, Handled, LetterHandler
-from streams.letters import REASONS, Letter, read_letters
+from streams.letters import Letter
 from streams.metrics import PrometheusMetrics
 from streams.put_back import CannotReplayError, PutBack, is_late, put_back, sink_of
 
 _SHOWN = 50
-reason_option = click.option("--reason", metavar="R", type=Choice(REASONS), help="Only those with this reason.")
 
 
 @click.command()
@@ -106,46 +105,6 @@ def drop(context: click.Context, names: tuple[str, ...], reason: str | None, *, 
     else:
         _print("dropped", [], skipped, len(done))
     return FINDING if skipped else 0
-
-
-def all_letters(settings: Settings) -> list[Letter]:
-    """Every letter that is kept, the handled ones too, oldest first."""
-
-    async def read() -> list[Letter]:
-        partitions = await partition_count(settings)
-        return await read_letters(brokers_of(settings), topics_of(settings).dead_letters, partitions)
-
-    return run(read(), settings)
-
-
-def refuse_number_0(*names: str) -> None:
-    """Raises:
-    click.BadParameter: before anything is read.
-    """
-    if any(name and not name.strip("0") for name in names):
-        raise click.BadParameter("the numbers of `dlq list` begin with 1", param_hint="NUMBER|ID")
-
-
-def named_letter(letters: Sequence[Letter], name: str) -> Letter:
-    """Raises:
-    CommandError: there is none of this number or id.
-    """
-    found = next((letter for letter in letters if name in (str(letter.number), letter.id)), None)
-    if found is None:
-        raise CommandError(
-            f"there is no dead letter {escaped(name)}; there are {len(letters)}",
-            "see: leadstream dlq list --all",
-            code=FINDING,
-        )
-    return found
-
-
-def told(letter: Letter) -> str:
-    """What became of it: `replayed 2 March 2026 ...: put back at ...`."""
-    handled = letter.handled
-    if handled is None:
-        return "open"
-    return f"{handled['outcome']} {when(handled['at'])}" + (f": {handled['detail']}" if handled["detail"] else "")
 
 
 def _chosen(letters: Sequence[Letter], names: Sequence[str], reason: str | None) -> list[Letter]:
