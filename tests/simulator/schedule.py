@@ -92,7 +92,7 @@ class Run:
             return harm
         if draw < 0.25:
             return [("records", self._records)] * 4 + [("time passes", self._time_passes)]
-        work = list(self._work(few=self._random.random() < 0.1))
+        work = list(self._work(timers=self._random.random() < 0.1))
         return work or [("start", self._start)]
 
     def _one_of(self, kind: list[Action]) -> Action | None:
@@ -131,24 +131,24 @@ class Run:
             ]
 
     def _calm(self) -> list[Action]:
-        return list(self._work(few=False))
+        return list(self._work(timers=False))
 
     # --- what gets the work done ---
 
-    def _work(self, *, few: bool) -> Iterator[Action]:
-        """`few`: commits and ticks come as a timer brings them, and not only when they are needed."""
+    def _work(self, *, timers: bool) -> Iterator[Action]:
+        """`timers`: checkpoints and ticks also come when a timer brings them, not only when something is owed."""
         for request in self._arriving():
             yield f"{request.worker} {request.name}", partial(self._reach, request)
         for request in self._answered():
             yield f"{request.worker} {request.name}: answered", partial(self._answer, request)
         for worker in self.workers.values():
             if not (worker.paused or worker.held):
-                yield from self._steps_of(worker, few=few)
+                yield from self._steps_of(worker, timers=timers)
             if worker.ending is not None and worker.ending.done():
                 yield f"{worker.name} has left", partial(self._leave, worker)
         yield from self._group()
 
-    def _steps_of(self, worker: SimulatedWorker, *, few: bool) -> Iterator[Action]:
+    def _steps_of(self, worker: SimulatedWorker, *, timers: bool) -> Iterator[Action]:
         for partition in worker.partitions:
             number = partition.number
             if partition.expected_offset < len(self.world.log[number]) and len(worker.buffered) < 4:
@@ -156,9 +156,9 @@ class Run:
                 yield f"{worker.name} fetches {count} of {number}", partial(worker.fetch, number, count)
         if worker.buffered:
             yield f"{worker.name} folds", worker.fold
-        if (few or worker.owes) and (worker.committing is None or worker.committing.done()):
+        if (timers or worker.owes) and (worker.committing is None or worker.committing.done()):
             yield f"{worker.name} checkpoint", worker.commit
-        if few:
+        if timers:
             yield f"{worker.name} tick", worker.tick
 
     def _group(self) -> Iterator[Action]:
