@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import TopicPartition
 
 from processors.model_log import model_activated
 from schemas.codec import encode
 from schemas.keys import CONTROL_KEY
 from schemas.records import ModelActivated
-from streams.broker_trouble import start_client
 from streams.brokers import Brokers
 from streams.model_records import Rank, models_in_force
+from streams.send_record import RecordWriter
 from streams.topics import Topics
 
 
@@ -58,10 +58,6 @@ async def write_activation(brokers: Brokers, topics: Topics, activation: Activat
         aiokafka.errors.KafkaError: the broker did not take one.
     """
     value = encode("ModelActivated", activation.record)
-    producer = AIOKafkaProducer(**brokers.client_arguments(), acks="all", max_request_size=2 << 20)
-    await start_client(producer, brokers)
-    try:
+    async with RecordWriter.open(brokers) as writer:
         for number in activation.partitions:
-            await producer.send_and_wait(topics.events, value, key=CONTROL_KEY, partition=number, timestamp_ms=now_ms())
-    finally:
-        await producer.stop()
+            await writer.write([(TopicPartition(topics.events, number), CONTROL_KEY, value)], now_ms())

@@ -59,17 +59,15 @@ async def _trouble_at(host: str, port: int, brokers: Brokers) -> BrokerRefusesEr
 
 async def _error_of(connection: AIOKafkaConnection) -> Exception | None:
     """What goes wrong up to the first answer."""
-    found = None
     try:
         await connection.connect()
         await connection.send(MetadataRequest([]))
-    except OSError as error:  # also those of TLS, and timeouts; there is nothing to close
+    except (OSError, KafkaError) as error:  # OSError: also those of TLS, and timeouts
         return error
-    except KafkaError as error:
-        found = error
-    # TLS wants a goodbye from both sides.
-    await asyncio.wait({connection.close()}, timeout=_GOODBYE_SECONDS)
-    return found
+    finally:
+        if connection.connected():  # TLS wants a goodbye from both sides
+            await asyncio.wait({connection.close()}, timeout=_GOODBYE_SECONDS)
+    return None
 
 
 async def _said(host: str, port: int, brokers: Brokers, error: Exception) -> tuple[str, str] | None:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
@@ -16,6 +16,7 @@ from schemas.records import Epoch
 from streams.broker_trouble import start_client
 from streams.brokers import Brokers
 from streams.log_reader import log_end
+from streams.send_record import RecordWriter
 from streams.topics import Topic, Topics
 
 FIRST_EPOCH: Epoch = {"epoch": 1}
@@ -140,10 +141,5 @@ def _led(described: list[dict[str, Any]]) -> set[str]:
 
 async def _write_epochs(brokers: Brokers, partitions: Iterable[TopicPartition]) -> None:
     value = encode("Epoch", FIRST_EPOCH)
-    producer = AIOKafkaProducer(**brokers.client_arguments(), acks="all")
-    await start_client(producer, brokers)
-    try:
-        for tp in partitions:
-            await producer.send_and_wait(tp.topic, value, key=CONTROL_KEY, partition=tp.partition)
-    finally:
-        await producer.stop()
+    async with RecordWriter.open(brokers) as writer:
+        await writer.write([(tp, CONTROL_KEY, value) for tp in partitions])

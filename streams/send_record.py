@@ -25,14 +25,16 @@ class RecordWriter:
         aiokafka.errors.KafkaError: the broker is away.
         """
         producer = AIOKafkaProducer(**brokers.client_arguments(), acks="all", max_request_size=MAX_REQUEST_BYTES)
-        await start_client(producer, brokers)
         try:
+            await start_client(producer, brokers)
             yield cls(producer)
         finally:
             await producer.stop()
 
-    async def write(self, records: Sequence[tuple[TopicPartition, bytes, bytes]], timestamp_ms: int) -> list[int]:
-        """The offset of each. They are on their way together, in this order within a partition.
+    async def write(
+        self, records: Sequence[tuple[TopicPartition, bytes, bytes]], timestamp_ms: int | None = None
+    ) -> list[int]:
+        """The offset of each. They are on their way together, in this order within a partition. `timestamp_ms` None: now.
 
         Raises:
             aiokafka.errors.KafkaError: the broker did not take one; some may be in the log.

@@ -190,8 +190,8 @@ async def _consumer(brokers: Brokers, group: str | None = None) -> AsyncIterator
         auto_offset_reset="earliest",
         fetch_max_wait_ms=FETCH_WAIT_MS,
     )
-    await consumer.start()
     try:
+        await consumer.start()
         yield consumer
     finally:
         await consumer.stop()

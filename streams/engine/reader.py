@@ -6,6 +6,7 @@ batch of several records.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -68,9 +69,10 @@ class LogReader:
             raise RecoveryError(f"no answer about {names} for {self._settings.stall_seconds:g} s")
         return silent_since
 
-    def _consumer(self, tps: set[Any], *, max_partition_fetch_bytes: int) -> "_Reading":
-        return _Reading(
-            tps,
+    @asynccontextmanager
+    async def _consumer(self, tps: set[Any], *, max_partition_fetch_bytes: int) -> AsyncIterator[AIOKafkaConsumer]:
+        """An assigned consumer. It is stopped also where its start was cut short, as by a rebalance."""
+        consumer = AIOKafkaConsumer(
             bootstrap_servers=self._settings.bootstrap_servers,
             client_id=f"{self._settings.group}-recovery",
             enable_auto_commit=False,
@@ -79,18 +81,9 @@ class LogReader:
             max_partition_fetch_bytes=max_partition_fetch_bytes,
             **self._settings.security.client_arguments(),
         )
-
-
-class _Reading:
-    """An assigned consumer for the length of a `with`."""
-
-    def __init__(self, tps: set[Any], **arguments: Any) -> None:
-        self._consumer = AIOKafkaConsumer(**arguments)
-        self._consumer.assign(list(tps))
-
-    async def __aenter__(self) -> Any:
-        await self._consumer.start()
-        return self._consumer
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._consumer.stop()
+        consumer.assign(list(tps))
+        try:
+            await consumer.start()
+            yield consumer
+        finally:
+            await consumer.stop()
