@@ -201,8 +201,13 @@ class PartitionFold:
         self._meta.clear()
         changed += self.rows.take_dirty(committed)
         self.next_offset = next_offset
-        part = PartRow(self.epoch, next_offset, FOLD_VERSION, self.models.entries)
-        return [*changed, (PART_KEY, pack_part(part))]
+        return [*changed, *self.own_row().items()]
+
+    def own_row(self) -> dict[bytes, bytes]:
+        """The partition's own row under its key; empty before the first record."""
+        if self.next_offset is None:
+            return {}
+        return {PART_KEY: pack_part(PartRow(self.epoch, self.next_offset, FOLD_VERSION, self.models.entries))}
 
     def take_snapshots(self) -> list[Sent]:
         """The read model of each lead changed since the last call."""

@@ -45,6 +45,13 @@ MetricName = Literal[
     "leadstream_worker_partitions",
     "leadstream_worker_recovery_seconds",
     "leadstream_worker_ticks_total",
+    "leadstream_verify_equal",
+    "leadstream_verify_end_timestamp_seconds",
+    "leadstream_verify_duration_seconds",
+    "leadstream_verify_records",
+    "leadstream_verify_differences",
+    "leadstream_verify_lost_events",
+    "leadstream_verify_counted_twice_events",
 ]
 
 
@@ -157,7 +164,19 @@ METRICS: dict[MetricName, Metric] = {
         "histogram", "Rebuild of the memory of newly assigned partitions.", (), SECONDS
     ),
     "leadstream_worker_ticks_total": Metric("counter", "Ticks written to the events topic."),
+    "leadstream_verify_equal": Metric(
+        "gauge", "1: the last `verify` found that state, transitions and dead letters are what the log says; else 0."
+    ),
+    "leadstream_verify_end_timestamp_seconds": Metric("gauge", "When the last `verify` ended, as Unix time."),
+    "leadstream_verify_duration_seconds": Metric("gauge", "How long it took."),
+    "leadstream_verify_records": Metric("gauge", "Records of the log that it folded."),
+    "leadstream_verify_differences": Metric("gauge", "Differences that it found."),
+    "leadstream_verify_lost_events": Metric("gauge", "Events that it found in the log and not in the state."),
+    "leadstream_verify_counted_twice_events": Metric("gauge", "Events that it found counted more often than once."),
 }
+
+OF_VERIFY: frozenset[MetricName] = frozenset(name for name in METRICS if name.startswith("leadstream_verify_"))
+"""They stand in the file that `leadstream verify --textfile` writes, not on the pages of the parts."""
 
 
 class Metrics(Protocol):

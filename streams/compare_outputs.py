@@ -1,6 +1,6 @@
 """What the fold sends, compared with what stands on the topics: transitions by id and bytes, dead letters by id."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, cast
@@ -9,36 +9,49 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from schemas.codec import Kind, UndecodableError, decode
 from schemas.records import DeadLetter, StageTransition
+from streams.bounds import Span
 from streams.brokers import Brokers
-from streams.live_rows import LiveRows
 from streams.log_reader import log_start, read_log
+from streams.topics import Topics
 from streams.verify_report import Difference, VerifyReport
 
 MAX_DETAILED = 20  # transitions of a partition that are shown as they stand on the topic; all are counted
 
 
 class TransitionsCheck:
-    """The transitions of one partition; only a digest of each is kept."""
+    """The transitions of one partition; only a digest of each is kept.
 
-    def __init__(self, brokers: Brokers, tp: TopicPartition, live: LiveRows, report: VerifyReport) -> None:
+    Attributes:
+        next_start: offset on the topic before which, after `read`, nothing is of a record behind the live rows.
+    """
+
+    def __init__(self, brokers: Brokers, tp: TopicPartition, span: Span, report: VerifyReport) -> None:
         self._brokers = brokers
         self._tp = tp
-        self._live = live
+        self._span = span
         self._report = report
+        self.next_start = 0
         self._told: dict[str, tuple[bytes, int]] = {}  # id -> (digest, offset of the first of its records)
         self._unequal: list[tuple[int, StageTransition]] = []
 
-    async def read(self, only: Collection[bytes] | None) -> None:
-        """Read the topic, after the changelog: what is told of a row was confirmed before the row was written."""
-        async for record in read_log(self._brokers, [self._tp]):
+    async def read(self, only: Collection[bytes] | None, start: int = 0) -> None:
+        """Read the topic from `start`, after the changelog: what is told of a row was confirmed before the row was written."""
+        first = max(start, (await log_start(self._brokers, [self._tp]))[self._tp])
+        ahead: int | None = None
+        self.next_start = first
+        async for record in read_log(self._brokers, [self._tp], start={self._tp: first}):
+            self.next_start = record.offset + 1
             if only is not None and record.key not in only:
                 continue
             transition = _transition(record)
             if transition is None:
                 self._differs(f"offset {record.offset}", "record", "no transition", "nothing")
                 self._report.extra += 1
-            elif transition["offset"] <= self._live.bound(record.key or b""):
+            elif self._span.covers(record.key, transition["offset"]):
                 self._tell(transition, record)
+            elif ahead is None and transition["offset"] > self._span.live.bound(record.key or b""):
+                ahead = record.offset
+        self.next_start = self.next_start if ahead is None else ahead
 
     def _tell(self, transition: StageTransition, record: ConsumerRecord) -> None:
         digest = _digest(record.value)
@@ -111,23 +124,23 @@ class LettersCheck:
     """The worker's dead letters, by id.
 
     Attributes:
-        partitions: of the dead letters topic.
-        folded_to: partition of the events topic -> offset up to which its letters must be there.
+        spans: partition of the events topic -> the records whose letters must be there.
         only: restricts it to records with these keys.
     """
 
     brokers: Brokers
-    partitions: Sequence[TopicPartition]
-    events_topic: str
-    folded_to: Mapping[int, int]
+    topics: Topics
+    partitions: int
+    spans: Mapping[int, Span]
     only: Collection[bytes] | None
 
     async def compare(self, expected: Mapping[str, str], report: VerifyReport) -> None:
         """`expected`: ids that the log gives -> reason."""
         report.dead_letters = len(expected)
-        starts = await log_start(self.brokers, self.partitions)
+        letters = [TopicPartition(self.topics.dead_letters, number) for number in range(self.partitions)]
+        starts = await log_start(self.brokers, letters)
         missing, unexpected = dict(expected), dict[str, str]()
-        async for record in read_log(self.brokers, self.partitions, start=starts):
+        async for record in read_log(self.brokers, letters, start=starts):
             kind, value = _decoded(record)
             if kind == "DeadLetterHandled":
                 unexpected.pop(value["id"], None)  # somebody has looked at it
@@ -144,10 +157,10 @@ class LettersCheck:
         report.differences += [_letter_differs(id_, "missing", reason) for id_, reason in missing.items()]
 
     def _judges(self, letter: DeadLetter) -> bool:
-        if letter["step"] != "worker" or letter["topic"] != self.events_topic:
+        span = self.spans.get(letter["partition"] or 0)
+        if letter["step"] != "worker" or letter["topic"] != self.topics.events or span is None:
             return False
-        folded_to = self.folded_to.get(letter["partition"] or 0, 0)
-        return (letter["offset"] or 0) < folded_to and (self.only is None or letter["key"] in self.only)
+        return span.covers(letter["key"], letter["offset"] or 0) and (self.only is None or letter["key"] in self.only)
 
 
 def _letter_differs(id_: str, live: str, replayed: str) -> Difference:

@@ -3,12 +3,13 @@
 `python -m streams.metrics` prints docs/metrics.md.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, write_to_textfile
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from schemas.metrics import METRICS, Metric, MetricName
+from schemas.metrics import METRICS, OF_VERIFY, Metric, MetricName
 
 _KINDS: dict[str, Callable[..., Counter | Gauge | Histogram]] = {
     "counter": Counter,
@@ -18,16 +19,16 @@ _KINDS: dict[str, Callable[..., Counter | Gauge | Histogram]] = {
 
 
 class PrometheusMetrics:
-    """Implements `schemas.metrics.Metrics`. Every metric of the table exists from the start.
+    """Implements `schemas.metrics.Metrics`. Each of `names` exists from the start.
 
     Raises, from each method:
-        KeyError: the name is not in the table. ValueError: the labels are not those of the table.
+        KeyError: the name is not one of them. ValueError: the labels are not those of the table.
         TypeError: the metric is of another kind.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Collection[MetricName] = METRICS.keys() - OF_VERIFY) -> None:
         self._registry = CollectorRegistry(auto_describe=True)
-        self._metrics = {name: _register(name, metric, self._registry) for name, metric in METRICS.items()}
+        self._metrics = {name: _register(name, METRICS[name], self._registry) for name in METRICS if name in names}
 
     def count(self, name: MetricName, amount: float = 1, **labels: str) -> None:
         metric = self._labelled(name, labels)
@@ -51,6 +52,14 @@ class PrometheusMetrics:
         """The page of /metrics and its content type."""
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
 
+    def write(self, path: Path) -> None:
+        """Replace a file by the page of /metrics, for the textfile collector of Prometheus' node exporter.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        write_to_textfile(str(path), self._registry)
+
     def value(self, name: MetricName, **labels: str) -> float | None:
         """What a counter or gauge shows; None before its labels were first used."""
         return self._registry.get_sample_value(name, labels)
@@ -73,7 +82,8 @@ def document() -> str:
     lines = [
         "# Metrics",
         "",
-        "Every part serves these on `/metrics`. Names follow `leadstream_<component>_<what>_<unit>`, counters end in",
+        "Every part serves these on `/metrics`; those of `verify` stand in the file that `leadstream verify --textfile`",
+        "writes. Names follow `leadstream_<component>_<what>_<unit>`, counters end in",
         "`_total`, units are base units, and no label holds a lead or any other value without a bound.",
         "",
         "Written by `python -m streams.metrics` from `schemas/metrics.py`; a test fails when it is stale.",

@@ -10,12 +10,12 @@ from aiokafka import ConsumerRecord
 from processors.fold_lead import CHANGED
 from processors.fold_partition import PartitionFold
 from processors.row_differences import compare_rows
+from processors.row_store import RowStore
 from processors.units import KEPT_MS
 from schemas.codec import HEADER_BYTES, SCHEMAS, UndecodableError, decode, decode_json_event, kind_of
-from schemas.keys import is_lead_key
 from schemas.projection import compile_projection
 from schemas.records import StageTransition
-from streams.live_rows import LiveRows
+from streams.bounds import Span
 from streams.verify_report import Difference, VerifyReport
 
 _CONTROL = frozenset({"Tick", "Epoch", "ModelActivated"})
@@ -24,10 +24,11 @@ _event_id = compile_projection(SCHEMAS["TrackedEvent"], {"event_id", "occurred_a
 
 
 class Replay:
-    """Takes the records of one partition in offset order, then `finish`.
+    """Takes the records of one partition from `span.base.folded_to` on, in offset order, then `finish`.
 
     Args:
-        fold: fresh; told the partition's first model.
+        fold: holds the rows of the base; told the partition's first model.
+        live: the rows to compare with; they are taken out of it.
         on_transition: called with each transition that the log gives, and its bytes.
         only: restricts it to these leads.
     """
@@ -35,18 +36,21 @@ class Replay:
     def __init__(
         self,
         fold: PartitionFold,
-        live: LiveRows,
+        live: RowStore,
+        span: Span,
         report: VerifyReport,
+        *,
         on_transition: Callable[[StageTransition, bytes], None],
         only: Collection[bytes] | None,
     ) -> None:
         self._fold = fold
         self._live = live
+        self._span = span
         self._report = report
         self._on_transition = on_transition
         self._only = only
-        self._due = sorted(((bound, key) for key, bound in live.ahead.items()), reverse=True)
-        self._base_compared = False
+        self._due = sorted(((bound, key) for key, bound in span.live.ahead.items()), reverse=True)
+        self._common_compared = False
         self._counted = _CountedOnce()
         self.letters: dict[str, str] = {}  # ids of the dead letters that the log gives -> reason
 
@@ -64,7 +68,7 @@ class Replay:
         for one in sent:
             if one.kind == "StageTransition" and one.value is not None:
                 self._on_transition(cast("StageTransition", decode(one.value)[1]), one.value)
-            elif one.kind == "DeadLetter" and one.value is not None and record.offset < self._live.folded_to:
+            elif one.kind == "DeadLetter" and one.value is not None and self._span.covers(record.key, record.offset):
                 letter = decode(one.value)[1]
                 self.letters[letter["id"]] = letter["reason"]
 
@@ -72,12 +76,10 @@ class Replay:
         self._compare_before(None)
 
     def _skips(self, record: ConsumerRecord) -> bool:
-        """Is the record behind the bound of its lead, or of a lead that nobody asked about?"""
-        if self._only is not None and record.key not in self._only:
-            return True
-        if record.offset < self._live.folded_to:
-            return False
-        return not is_lead_key(record.key) or record.offset > self._live.bound(record.key)
+        """Is the record outside the span of its lead, or of a lead that nobody asked about?"""
+        return (self._only is not None and record.key not in self._only) or not self._span.covers(
+            record.key, record.offset
+        )
 
     def _count(self, record: ConsumerRecord, outcome: str) -> None:
         self._report.accepted += 1
@@ -92,16 +94,16 @@ class Replay:
 
     def _compare_before(self, offset: int | None) -> None:
         """Compare, and let go of, every row whose bound lies before `offset` (None: all)."""
-        if not self._base_compared and (offset is None or offset >= self._live.folded_to):
-            self._base_compared = True
-            keys = {*self._fold.rows.all_keys(), *self._live.rows.all_keys()}
-            for key in sorted(keys - self._live.ahead.keys()):
+        if not self._common_compared and (offset is None or offset >= self._span.live.folded_to):
+            self._common_compared = True
+            keys = {*self._fold.rows.all_keys(), *self._live.all_keys()}
+            for key in sorted(keys - self._span.live.ahead.keys()):
                 self._compare(key)
         while self._due and (offset is None or self._due[-1][0] < offset):
             self._compare(self._due.pop()[1])
 
     def _compare(self, key: bytes) -> None:
-        live, replayed = self._live.rows.take_out(key), self._fold.rows.take_out(key)
+        live, replayed = self._live.take_out(key), self._fold.rows.take_out(key)
         result = compare_rows(live, replayed)
         where = f"lead {key.decode(errors='backslashreplace')}"
         self._report.leads += 1

@@ -1,14 +1,16 @@
-"""Proves that the state is what the log says: every partition's log, folded again from its first record, gives the rows
-of the changelog, the transitions and the dead letters. Reads only; a worker may run meanwhile.
+"""Proves that the state is what the log says: every partition's log, folded again from a base, gives the rows of the
+changelog, the transitions and the dead letters. Reads only; a worker may run meanwhile.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from aiokafka import TopicPartition
 
 from processors.fold_partition import PartitionFold
 from schemas.keys import partition_of
+from streams.bases import Base, BaseWriter
+from streams.bounds import Span, bounds_of
 from streams.brokers import Brokers
 from streams.compare_outputs import LettersCheck, TransitionsCheck
 from streams.live_rows import read_live_rows
@@ -16,7 +18,7 @@ from streams.log_reader import log_end, log_start, read_log
 from streams.model_records import FirstModels, first_models
 from streams.replay import Replay
 from streams.topics import Topics
-from streams.verify_report import VerifyReport
+from streams.verify_report import Difference, VerifyReport
 
 Progress = Callable[[int, int], None]
 """Called with the number of records folded so far, and how many there are."""
@@ -25,18 +27,27 @@ _PROGRESS_EVERY = 1000
 
 
 class CannotVerifyError(RuntimeError):
-    """The log does not reach back to its first record."""
+    """The log does not hold what would have to be folded."""
+
+
+class LogCutError(CannotVerifyError):
+    """Retention has taken records behind the base; without a base, the first ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """What is verified: of which broker and topics, and with `leads` only these keys."""
+    """What is verified, and where the fold of each partition begins."""
 
     brokers: Brokers
     topics: Topics
     partitions: int
     leads: Collection[bytes] | None
     models: FirstModels
+    base: Base | None
+    save: BaseWriter | None
+
+    def fresh_fold(self, number: int) -> PartitionFold:
+        return PartitionFold(self.topics.events, number, self.partitions, self.models.get(number))
 
 
 async def verify(
@@ -45,62 +56,104 @@ async def verify(
     partitions: int,
     *,
     leads: Collection[bytes] | None = None,
+    base: Base | None = None,
+    save: BaseWriter | None = None,
     on_progress: Progress = lambda _done, _total: None,
 ) -> VerifyReport:
     """Compare state and log, one partition at a time: twice the rows of one partition is what is held in memory.
 
-    All topics have so many `partitions`. `leads`: only these keys, and only the partitions where they live.
+    All topics have so many `partitions`. `leads`: only these keys, and only the partitions where they live. `base`: where
+    the fold begins; None: with nothing, at the first record. `save` takes the live rows, all of them, for the next base.
 
     Raises:
-        CannotVerifyError: retention has taken the beginning of a log.
+        LogCutError: retention has taken records that would have to be folded.
+        CannotVerifyError: the base is of another log.
+        BaseError: the base cannot be used.
         LogStalledError, aiokafka.errors.KafkaError: the broker is away.
         OldFoldError: the log was written for a newer fold.
     """
     numbers = sorted(range(partitions) if leads is None else {partition_of(key, partitions) for key in leads})
-    events = [TopicPartition(topics.events, number) for number in numbers]
-    for tp, start in (await log_start(brokers, events)).items():
-        if start > 0:
-            raise CannotVerifyError(
-                f"{tp.topic}/{tp.partition} begins at offset {start}: retention has taken its first records, and "
-                "without them nothing can be folded again"
-            )
     models = await first_models(brokers, topics, partitions)
-    task = _Task(brokers, topics, partitions, leads, models)
-    total = sum((await log_end(brokers, events)).values())
-    report, folded_to, letters = VerifyReport(), dict[int, int](), dict[str, str]()
+    task = _Task(brokers, topics, partitions, leads, models, base, save)
+    events = [TopicPartition(topics.events, number) for number in numbers]
+    ends = await log_end(brokers, events)
+    _check_reach(base, await log_start(brokers, events), ends)
+    total = sum(ends.values()) - (0 if base is None else sum(base.folded_to[number] for number in numbers))
+    report = VerifyReport()
+    if base is not None:
+        report.base_at_ms, report.trusted_at_ms = base.taken_at_ms, base.trusted_at_ms
+    spans, letters = dict[int, Span](), dict[str, str]()
     for tp in events:
-        folded_to[tp.partition] = await _verify_partition(
+        spans[tp.partition] = await _verify_partition(
             task, tp, report, letters, lambda: on_progress(report.records, total)
         )
-    letters_topic = [TopicPartition(topics.dead_letters, number) for number in range(partitions)]
-    await LettersCheck(brokers, letters_topic, topics.events, folded_to, leads).compare(letters, report)
-    report.unfolded = max(0, sum((await log_end(brokers, events)).values()) - sum(folded_to.values()))
+    await LettersCheck(brokers, topics, partitions, spans, leads).compare(letters, report)
+    folded_to = sum(span.live.folded_to for span in spans.values())
+    report.unfolded = max(0, sum((await log_end(brokers, events)).values()) - folded_to)
     on_progress(total, total)
     return report
 
 
+async def take_base(brokers: Brokers, topics: Topics, partitions: int, save: BaseWriter) -> None:
+    """Save the live rows as they are: nothing is folded, so nothing is proven of them.
+
+    Raises:
+        LogStalledError, aiokafka.errors.KafkaError: the broker is away.
+    """
+    task = _Task(brokers, topics, partitions, None, {}, None, save)
+    for number in range(partitions):
+        live, _ = await read_live_rows(
+            brokers, task.fresh_fold(number), TopicPartition(topics.rows, number), task.leads
+        )
+        transitions = TransitionsCheck(
+            brokers, TopicPartition(topics.transitions, number), Span(live.bounds, live.bounds), VerifyReport()
+        )
+        await transitions.read(None)
+        save.add(number, live, transitions.next_start)
+
+
+def _check_reach(base: Base | None, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> None:
+    for tp, start in starts.items():
+        folded_to = 0 if base is None else base.folded_to[tp.partition]
+        where = f"{tp.topic}/{tp.partition} begins at offset {start}: retention has taken "
+        if base is None and start > 0:
+            raise LogCutError(where + "its first records, and without them or a base nothing can be folded again")
+        if base is not None and folded_to < start:
+            raise LogCutError(where + f"records behind {base.path}, which was taken at offset {folded_to}")
+        if base is not None and folded_to > ends[tp]:
+            raise CannotVerifyError(
+                f"{base.path} was taken at offset {folded_to} of {tp.topic}/{tp.partition}, which ends at {ends[tp]}: "
+                "it is the base of another log, or the log has lost its end"
+            )
+
+
 async def _verify_partition(
     task: _Task, tp: TopicPartition, report: VerifyReport, letters: dict[str, str], on_progress: Callable[[], None]
-) -> int:
-    """Verify one partition; returns how far the log is folded by its own row."""
+) -> Span:
+    """Verify one partition; returns the part of its log that was judged."""
     number = tp.partition
     report.partitions += 1
-    live, found = await read_live_rows(
-        task.brokers, _fresh(task, number), TopicPartition(task.topics.rows, number), task.leads
-    )
+    rows = TopicPartition(task.topics.rows, number)
+    live, found = await read_live_rows(task.brokers, task.fresh_fold(number), rows, task.leads)
     report.differences += found
-    transitions = TransitionsCheck(task.brokers, TopicPartition(task.topics.transitions, number), live, report)
-    await transitions.read(task.leads)
-    replay = Replay(_fresh(task, number), live, report, transitions.compare, task.leads)
-    async for record in read_log(task.brokers, [tp], start={tp: 0}, stop={tp: live.stop}):
+    fold = task.fresh_fold(number)
+    transitions_from = 0 if task.base is None else task.base.restore(number, fold, task.leads)
+    span = Span(bounds_of(fold), live.bounds)
+    if span.live.folded_to < span.base.folded_to:
+        position = f"the base knew offset {span.base.folded_to}"
+        went_back = Difference(f"{rows.topic}/{number}", "partition's own row", f"at {span.live.folded_to}", position)
+        report.differences.append(went_back)
+    transitions = TransitionsCheck(task.brokers, TopicPartition(task.topics.transitions, number), span, report)
+    await transitions.read(task.leads, transitions_from)
+    if task.save is not None:
+        task.save.add(number, live, transitions.next_start)
+    replay = Replay(fold, live.rows, span, report, on_transition=transitions.compare, only=task.leads)
+    first, stop = span.base.folded_to, max(span.base.folded_to, span.live.stop)
+    async for record in read_log(task.brokers, [tp], start={tp: first}, stop={tp: stop}):
         replay.take(record)
         if report.records % _PROGRESS_EVERY == 0:
             on_progress()
     replay.finish()
     await transitions.finish()
     letters |= replay.letters
-    return live.folded_to
-
-
-def _fresh(task: _Task, number: int) -> PartitionFold:
-    return PartitionFold(task.topics.events, number, task.partitions, task.models.get(number))
+    return span

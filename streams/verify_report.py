@@ -32,6 +32,8 @@ class VerifyReport:
         counted_twice: events that the live rows count more often than the log says, or the fold counted again.
         unfolded: records of the log that no row knows yet.
         expired_letters: dead letters that are missing because retention has taken them.
+        base_at_ms: when the base was taken (UTC) behind which all this was looked at; None: from the first record.
+        trusted_at_ms: what the rows held then was taken on trust; None: nothing was.
     """
 
     partitions: int = 0
@@ -50,6 +52,8 @@ class VerifyReport:
     lost: int = 0
     counted_twice: int = 0
     unfolded: int = 0
+    base_at_ms: int | None = None
+    trusted_at_ms: int | None = None
     differences: list[Difference] = field(default_factory=list)
 
     @property

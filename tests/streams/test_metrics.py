@@ -8,9 +8,9 @@ import pytest
 from schemas.metrics import METRICS, MetricName
 from streams.metrics import PrometheusMetrics, document
 
-COMPONENTS = "collector|worker|sink|alerts|leads"
-UNITS = ("seconds", "records", "partitions", "leads", "bytes", "ratio", "timestamp_seconds")
-STATES = ("leadstream_sink_circuit_open",)  # a gauge of 0 or 1 has no unit
+COMPONENTS = "collector|worker|sink|alerts|leads|verify"
+UNITS = ("seconds", "records", "partitions", "leads", "bytes", "ratio", "timestamp_seconds", "events", "differences")
+STATES = ("leadstream_sink_circuit_open", "leadstream_verify_equal")  # a gauge of 0 or 1 has no unit
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -77,7 +77,7 @@ def test_promtool_finds_no_fault_in_the_page() -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("NOT CHECKED BY PROMTOOL: install the Debian package `prometheus`")
-    metrics = PrometheusMetrics()
+    metrics = PrometheusMetrics(METRICS)
     for name, metric in METRICS.items():
         labels = dict.fromkeys(metric.labels, "x")
         if metric.kind == "counter":

@@ -1,4 +1,9 @@
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
 from schemas.keys import partition_of
+from schemas.metrics import OF_VERIFY
 from tests.streams.cli.commands import ADA, Site
 
 
@@ -48,3 +53,56 @@ async def test_an_unknown_lead_is_a_finding(site: Site) -> None:
     answer = await site.run("verify", "--lead", "nobody")
     assert answer.code == 1
     assert "leadstream lead list" in answer.err
+
+
+async def test_each_night_goes_on_from_the_one_before(fresh: Site, tmp_path: Path) -> None:
+    bases = str(tmp_path / "bases")
+    assert (await fresh.run("verify", "--bases", bases)).out.startswith("log 11 records to 2 partition ends; ")
+    async with fresh.log() as log:
+        await log.act(ADA, url="https://www.acme.example/pricing")
+        await log.resume()
+        await log.work()
+    data = (await fresh.run("verify", "--bases", bases, "--json")).data
+    assert (data["equal"], data["records"], data["trusted_at_ms"]) == (True, 1, None)
+    answer = await fresh.run("verify", "--bases", bases)
+    assert answer.out.startswith("log 0 records from the base of ")
+    assert "state of 2 leads equal" in answer.out
+    assert (await fresh.run("verify", "--bases", bases, "--since", "2026-01-01", "--json")).data["records"] == 12
+    alone = await fresh.run("verify", "--bases", bases, "--lead", "ada")
+    assert (alone.code, alone.out.startswith("log 0 records from the base of ")) == (0, True)
+
+
+async def test_a_base_that_cannot_be_used_is_wrong_input(fresh: Site, tmp_path: Path) -> None:
+    (tmp_path / "20260302.base").write_text("something else")
+    answer = await fresh.run("verify", "--bases", str(tmp_path))
+    assert (answer.code, answer.out) == (2, "")
+    assert "20260302.base cannot be used as a base" in answer.err
+
+
+async def test_since_says_which_base_and_so_needs_some(site: Site) -> None:
+    answer = await site.run("verify", "--since", "2026-03-02")
+    assert answer.code == 2
+    assert "give --bases, too" in answer.err
+
+
+async def test_the_result_is_left_as_metrics(fresh: Site, tmp_path: Path) -> None:
+    page = tmp_path / "verify.prom"
+    assert (await fresh.run("verify", "--textfile", str(page))).code == 0
+    shown = metrics_in(page)
+    assert shown["leadstream_verify_equal"] == 1
+    assert shown["leadstream_verify_records"] == 11
+    assert shown["leadstream_verify_end_timestamp_seconds"] > 1_700_000_000
+    assert shown.keys() == OF_VERIFY
+    async with fresh.log() as log:
+        await log.write_row(partition_of(ADA, log.partitions), ADA, None)
+    assert (await fresh.run("verify", "--textfile", str(page), "--json")).code == 1
+    shown = metrics_in(page)
+    assert (shown["leadstream_verify_equal"], shown["leadstream_verify_differences"]) == (0, 1)
+    assert shown["leadstream_verify_lost_events"] > 0
+    answer = await fresh.run("verify", "--textfile", str(tmp_path / "none" / "verify.prom"))
+    assert (answer.code, "name another --textfile" in answer.err) == (2, True)
+
+
+def metrics_in(page: Path) -> dict[str, float]:
+    families = text_string_to_metric_families(page.read_text("utf-8"))
+    return {sample.name: sample.value for family in families for sample in family.samples}

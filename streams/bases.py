@@ -1,0 +1,198 @@
+"""Bases on disk: the rows of every partition as a verification found them, from which the next one folds on (docs/fold.md 8).
+
+One SQLite file each, named by its time, readable by its owner alone: it holds what the rows hold.
+"""
+
+import os
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from pathlib import Path
+
+from processors.fold_partition import PartitionFold
+from schemas.codec import UndecodableError
+from schemas.rows import UnreadableRowError
+from streams.live_rows import LiveRows
+
+KEPT = 7
+"""So many bases stay in a directory: a week of nights."""
+
+_FORMAT = 1
+_TABLES = f"""
+PRAGMA user_version = {_FORMAT};
+CREATE TABLE base (events TEXT, partitions INTEGER, taken_at_ms INTEGER, trusted_at_ms INTEGER);
+CREATE TABLE part (number INTEGER PRIMARY KEY, folded_to INTEGER, transitions_from INTEGER, digest BLOB);
+CREATE TABLE record (number INTEGER, key BLOB, value BLOB, PRIMARY KEY (number, key)) WITHOUT ROWID;
+"""
+
+
+class BaseError(RuntimeError):
+    """A file is no base, is damaged, or is of other topics. The message names it and says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Attributes:
+    taken_at_ms: when it was begun; it knows nothing that was appended to the log later.
+    trusted_at_ms: what the rows held then was taken on trust; None: all of it was folded from the first record on.
+    folded_to: partition -> offset of the events topic behind which the fold goes on.
+    """
+
+    path: Path
+    taken_at_ms: int
+    trusted_at_ms: int | None
+    folded_to: Mapping[int, int]
+
+    def restore(self, number: int, fold: PartitionFold, only: Collection[bytes] | None) -> int:
+        """Bring a fresh fold of a partition to where the base is; the offset from which its transitions are read.
+
+        `only` restricts it to these leads.
+
+        Raises:
+            BaseError: it is damaged.
+        """
+        digest = blake2b(digest_size=32)
+        try:
+            with closing(_connect(self.path)) as connection:
+                found = connection.execute("SELECT transitions_from, digest FROM part WHERE number = ?", (number,))
+                transitions_from, wanted = found.fetchone()
+                for key, value in connection.execute(
+                    "SELECT key, value FROM record WHERE number = ? ORDER BY key", (number,)
+                ):
+                    _add(digest, key, value)
+                    if only is None or key in only or key.startswith(b"00"):
+                        fold.restore(key, value)
+            fold.restored()
+        except (sqlite3.Error, TypeError, UnreadableRowError, UndecodableError) as error:
+            raise _damaged(self.path, f"partition {number}: {error}") from error
+        if digest.digest() != wanted:
+            raise _damaged(self.path, f"partition {number} has other bytes than were written")
+        return int(transitions_from)
+
+
+class BaseWriter:
+    """A base that is being made; `keep` makes it one."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.kept = False
+
+    def add(self, number: int, live: LiveRows, transitions_from: int) -> None:
+        """Take a partition. The rows are as they were read."""
+        digest = blake2b(digest_size=32)
+        records = ((number, *record) for record in _digested(_records(live), digest))
+        self._connection.executemany("INSERT INTO record VALUES (?, ?, ?)", records)
+        part = (number, live.bounds.folded_to, transitions_from, digest.digest())
+        self._connection.execute("INSERT INTO part VALUES (?, ?, ?, ?)", part)
+
+    def keep(self, *, trusted_at_ms: int | None) -> None:
+        """Every partition is in it, and the verification that ends at it found nothing, or it is taken on trust."""
+        self._connection.execute("UPDATE base SET trusted_at_ms = ?", (trusted_at_ms,))
+        self.kept = True
+
+
+@dataclass(frozen=True, slots=True)
+class Bases:
+    """A directory of bases of one deployment.
+
+    Args:
+        events: name of the events topic, which has so many `partitions`.
+    """
+
+    directory: Path
+    events: str
+    partitions: int
+
+    def newest(self, not_after_ms: int | None = None) -> Base | None:
+        """The newest base, or the newest that is not younger than `not_after_ms` (UTC).
+
+        Raises:
+            BaseError: a file there cannot be used.
+        """
+        for path in sorted(self.directory.glob("*.base"), reverse=True):
+            base = self._open(path)
+            if not_after_ms is None or base.taken_at_ms <= not_after_ms:
+                return base
+        return None
+
+    @contextmanager
+    def begin(self, now_ms: int) -> Iterator[BaseWriter]:
+        """A new base. Unless it is kept, nothing remains of it; if it is, only the newest `KEPT` bases remain.
+
+        Raises:
+            BaseError: the disk does not take it.
+        """
+        path = self.directory / f"{datetime.fromtimestamp(now_ms / 1000, UTC):%Y%m%dT%H%M%S.%f}.base"
+        draft = self._draft(path)
+        try:
+            with closing(sqlite3.connect(draft)) as connection:
+                connection.executescript(_TABLES)
+                connection.execute("INSERT INTO base VALUES (?, ?, ?, NULL)", (self.events, self.partitions, now_ms))
+                writer = BaseWriter(connection)
+                yield writer
+                connection.commit()
+            if writer.kept:
+                draft.replace(path)
+                for old in sorted(self.directory.glob("*.base"), reverse=True)[KEPT:]:
+                    old.unlink()
+        except sqlite3.Error as error:
+            raise BaseError(f"{draft} cannot be written ({error}): make room, or name another directory") from error
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _draft(self, path: Path) -> Path:
+        draft = path.with_suffix(f".{os.getpid()}.draft")
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(draft, os.O_CREAT | os.O_EXCL, 0o600))
+        except OSError as error:
+            raise BaseError(f"{draft} cannot be written ({error.strerror}): name another directory") from error
+        return draft
+
+    def _open(self, path: Path) -> Base:
+        try:
+            with closing(_connect(path)) as connection:
+                (version,) = connection.execute("PRAGMA user_version").fetchone()
+                if version != _FORMAT:
+                    raise _damaged(path, f"its format is {version}, this build reads {_FORMAT}")
+                events, partitions, taken_at_ms, trusted_at_ms = connection.execute("SELECT * FROM base").fetchone()
+                folded_to = dict(connection.execute("SELECT number, folded_to FROM part"))
+        except (sqlite3.Error, TypeError, ValueError) as error:
+            raise _damaged(path, str(error)) from error
+        if (events, partitions) != (self.events, self.partitions):
+            raise BaseError(
+                f"{path} is a base of {events} with {partitions} partitions, not of {self.events} with "
+                f"{self.partitions}: use another directory for each deployment"
+            )
+        return Base(path, taken_at_ms, trusted_at_ms, folded_to)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+
+
+def _damaged(path: Path, what: str) -> BaseError:
+    return BaseError(f"{path} cannot be used as a base ({what}): delete it, and the one before it is taken")
+
+
+def _records(live: LiveRows) -> Iterable[tuple[bytes, bytes]]:
+    yield from sorted(live.meta.items())  # their keys come before those of leads
+    for key in sorted(live.rows.all_keys()):
+        if (packed := live.rows.packed(key)) is not None:
+            yield key, packed
+
+
+def _digested(records: Iterable[tuple[bytes, bytes]], digest: blake2b) -> Iterator[tuple[bytes, bytes]]:
+    for key, value in records:
+        _add(digest, key, value)
+        yield key, value
+
+
+def _add(digest: blake2b, key: bytes, value: bytes) -> None:
+    digest.update(len(key).to_bytes(4))
+    digest.update(key)
+    digest.update(len(value).to_bytes(4))
+    digest.update(value)

@@ -1,0 +1,56 @@
+"""Verification from base to base: each looks at what came after the one before, and leaves the base of the next."""
+
+from dataclasses import dataclass
+
+from streams.bases import Base, Bases
+from streams.brokers import Brokers
+from streams.topics import Topics
+from streams.verify import CannotVerifyError, LogCutError, Progress, take_base, verify
+from streams.verify_report import VerifyReport
+
+
+class NothingToFoldFromError(CannotVerifyError):
+    """There was no base, and the log does not reach back. A first base was taken on trust."""
+
+
+@dataclass(frozen=True, slots=True)
+class Onwards:
+    """`partitions`: that every topic has, and for which the bases are."""
+
+    brokers: Brokers
+    topics: Topics
+    partitions: int
+    bases: Bases
+
+    async def verify(self, since_ms: int | None, now_ms: int, on_progress: Progress) -> VerifyReport:
+        """Verify all leads from the newest base, or the newest as old as `since_ms`; without one from the first record.
+
+        Where all is equal the rows of now are a base, taken at `now_ms`.
+
+        Raises:
+            NothingToFoldFromError, BaseError: a base cannot be read or written; and as `verify`.
+        """
+        base = self.bases.newest(since_ms)
+        try:
+            return await self._verify(base, now_ms, on_progress)
+        except LogCutError as error:
+            if self.bases.newest() is not None:
+                raise
+            await self._begin(now_ms)
+            raise NothingToFoldFromError(
+                f"{error}. The rows as they are now were taken for a first base, on trust: from here on they are verified"
+            ) from error
+
+    async def _verify(self, base: Base | None, now_ms: int, on_progress: Progress) -> VerifyReport:
+        with self.bases.begin(now_ms) as save:
+            report = await verify(
+                self.brokers, self.topics, self.partitions, base=base, save=save, on_progress=on_progress
+            )
+            if report.equal:
+                save.keep(trusted_at_ms=report.trusted_at_ms)
+        return report
+
+    async def _begin(self, now_ms: int) -> None:
+        with self.bases.begin(now_ms) as save:
+            await take_base(self.brokers, self.topics, self.partitions, save)
+            save.keep(trusted_at_ms=now_ms)
