@@ -47,7 +47,9 @@ async def first_models(brokers: Brokers, topics: Topics, partitions: int) -> Fir
 async def wait_for_first_models(
     brokers: Brokers, topics: Topics, partitions: int, *, on_missing: Callable[[list[int]], None]
 ) -> dict[int, tuple[ModelActivated, int]]:
-    """As `first_models`, for every partition. `on_missing` is called once if some have none yet; then it waits.
+    """As `first_models`, for every partition but those whose own row names a model: where a log was made anew it has none.
+
+    `on_missing` is called once if some have none yet; then it waits.
 
     Raises:
         LogStalledError, aiokafka.errors.KafkaError: the broker is away.
@@ -55,16 +57,25 @@ async def wait_for_first_models(
     events = _partitions(topics.events, partitions)
     ends = await log_end(brokers, events)
     found = await first_models(brokers, topics, partitions)
-    missing = [tp for tp in events if tp.partition not in found]
+    missing = [
+        tp
+        for tp in events
+        if tp.partition not in found and not await _has_folded_a_model(brokers, topics, tp.partition)
+    ]
     if not missing:
         return found
     on_missing([tp.partition for tp in missing])
     async with aclosing(follow(brokers, missing, start={tp: ends[tp] for tp in missing})) as records:
         async for record in records:
             _take_first(record, found)
-            if len(found) == partitions:
+            if all(tp.partition in found for tp in missing):
                 break
     return found
+
+
+async def _has_folded_a_model(brokers: Brokers, topics: Topics, number: int) -> bool:
+    row = await last_record(brokers, TopicPartition(topics.rows, number), _is_part)
+    return row is not None and bool(unpack_part(row.value).models)
 
 
 @dataclass(frozen=True, slots=True)

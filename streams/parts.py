@@ -67,7 +67,7 @@ def make_worker(settings: Settings, partitions: int, models: FirstModels, metric
     share = DeadShare(settings.worker.dead_letter_share)  # of the whole worker: each of its partitions adds to it
 
     def empty_state(number: int) -> ScoringState:
-        fold = PartitionFold(topics.events, number, partitions, models[number])
+        fold = PartitionFold(topics.events, number, partitions, models.get(number))
         return ScoringState(fold, number, outputs, metrics, share)
 
     # The embedded broker needs half a session for the first join, has no idempotent producer, and answers a fetch that

@@ -1,15 +1,17 @@
-"""`leadstream topics ensure|check`."""
+"""`leadstream topics ensure|check|accept-loss`."""
 
 import asyncio
+import sys
 from dataclasses import asdict
 
 import click
 
+from streams.accept_loss import Loss, NotOfTheLogError, WorkersRunError, accept, find_losses
 from streams.brokers import Brokers
-from streams.cli.exits import WRONG_INPUT, CommandError
+from streams.cli.exits import REFUSED, WRONG_INPUT, CommandError
 from streams.cli.findings import report_findings
-from streams.cli.printing import print_json
-from streams.cli.services import DEADLINE_SECONDS, brokers_of, run, settings_of
+from streams.cli.printing import escaped, plural, print_json
+from streams.cli.services import DEADLINE_SECONDS, brokers_of, partition_count, run, settings_of
 from streams.cli.words import Group
 from streams.config import topics_of
 from streams.finding import Finding
@@ -19,7 +21,7 @@ from streams.topic_checks import check_topics
 
 @click.group(cls=Group)
 def topics() -> None:
-    """Create and check the topics.
+    """Create and check the topics; go on where one has lost records.
 
     \b
     leadstream topics ensure --partitions 12
@@ -94,6 +96,58 @@ def check(context: click.Context, as_json: bool) -> int:
         return await check_topics(brokers, topics_of(settings))
 
     return report_findings(run(work(), settings), as_json=as_json)
+
+
+@topics.command("accept-loss")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON; needs --yes.")
+@click.pass_context
+def accept_loss(context: click.Context, yes: bool, as_json: bool) -> int:
+    """Go on from an events topic that has lost records.
+
+    A worker ends rather than pass over records that were deleted before it had folded them, or go on in a log that was cut
+    off or made anew. This moves it to what is left: to the first record that is there; or, where offsets begin anew, behind
+    all that is there, to a new epoch. Rows stay as they are. What was lost stays lost. All workers must be stopped.
+
+    \b
+    leadstream topics accept-loss
+
+    Exit code 4: workers run; or a partition has lost more than its log, and a new epoch would make it worse.
+    """
+    settings = settings_of(context)
+    brokers, names = brokers_of(settings), topics_of(settings)
+
+    async def find() -> list[Loss]:
+        return await find_losses(brokers, names, await partition_count(settings))
+
+    try:
+        losses = run(find(), settings)
+    except WorkersRunError as error:
+        fix = "stop all workers; one that was killed counts until its session ends, after 30 s"
+        raise CommandError(str(error), fix, code=REFUSED) from error
+    except NotOfTheLogError as error:
+        raise CommandError(str(error), "mend that first: docs/runbook.md, A worker ends", code=REFUSED) from error
+    if not as_json:
+        for loss in losses:
+            click.echo(escaped(loss.why))
+    if losses and not yes:
+        _confirm_loss(len(losses))
+    accepted = run(accept(brokers, names, losses), settings) if losses else []
+    done = [(f"{loss.tp.topic}/{loss.tp.partition}", loss.go_on_at, loss.fold.epoch) for loss in accepted]
+    if as_json:
+        print_json([{"partition": where, "goes_on_at": at, "epoch": epoch} for where, at, epoch in done])
+    elif not done:
+        click.echo("no partition has lost records that a worker would miss; nothing to do")
+    else:
+        click.echo("\n".join(f"{where}: goes on at offset {at}, epoch {epoch}" for where, at, epoch in done))
+    return 0
+
+
+def _confirm_loss(count: int) -> None:
+    if not sys.stdin.isatty():
+        raise CommandError("nobody can be asked: this is no terminal", "say --yes to accept the loss", code=REFUSED)
+    if not click.confirm(f"Accept the loss in {plural(count, 'partition')}?"):
+        raise CommandError("nothing was written", code=REFUSED)
 
 
 async def _reach(brokers: Brokers) -> None:

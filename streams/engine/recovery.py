@@ -16,6 +16,16 @@ class RecoveryError(Exception):
     """Log, changelog and commit do not fit together. The worker exits; the message tells what to do."""
 
 
+class LogLostError(RecoveryError):
+    """The log has lost records. `go_on_at`: what is left of it may be folded from there; None: its offsets begin anew."""
+
+    def __init__(self, message: str, go_on_at: int | None = None) -> None:
+        super().__init__(
+            f"{message}. With all workers stopped, `leadstream topics accept-loss` goes on from what is left"
+        )
+        self.go_on_at = go_on_at
+
+
 @dataclass(frozen=True, slots=True)
 class LogBounds:
     """Of one partition of the events topic: first offset still there, offset the next record gets."""
@@ -47,8 +57,13 @@ def start_offset(
         newest_row_offset: highest row version of the current epoch; -1: no row.
 
     Raises:
-        RecoveryError: when going on would lose or repeat something.
+        LogLostError: the log has lost records.
+        RecoveryError: going on would lose or repeat something for another reason.
     """
+    if committed is not None and committed > bounds.end:
+        raise LogLostError(
+            f"{where}: the fold stands at {committed}, but the log ends at {bounds.end}: it was truncated or made anew"
+        )
     if committed is not None and committed > 0 and part_offset is None:
         raise RecoveryError(
             f"{where}: offset {committed} is committed, but the changelog has no `part` record: it lost writes. "
@@ -62,25 +77,21 @@ def start_offset(
     start = committed if committed is not None else part_offset
     if start is None:
         if bounds.begin > 0:
-            raise RecoveryError(
+            raise LogLostError(
                 f"{where}: nothing is committed, the changelog is empty, and the log begins at {bounds.begin}: its "
-                "first records are gone. Write an `epoch` record to start from there"
+                "first records are gone"
             )
         start = 0
     if start < bounds.begin:
-        raise RecoveryError(
+        raise LogLostError(
             f"{where}: the fold stands at {start}, but the log begins at {bounds.begin}: {bounds.begin - start} records "
-            "were deleted unread. Write an `epoch` record to accept the loss"
+            "were deleted unread",
+            go_on_at=bounds.begin,
         )
-    if start > bounds.end:
-        raise RecoveryError(
-            f"{where}: the fold stands at {start}, but the log ends at {bounds.end}: it was truncated or made anew. "
-            "Write an `epoch` record to go on with the new log"
-        )
-    if newest_row_offset >= bounds.end:
-        raise RecoveryError(
-            f"{where}: a row knows offset {newest_row_offset}, but the log ends at {bounds.end}: it was truncated. "
-            "Write an `epoch` record to go on with the new log"
+    known = max(start, newest_row_offset + 1)
+    if known > bounds.end:
+        raise LogLostError(
+            f"{where}: rows know the log up to {known}, but it ends at {bounds.end}: it was truncated or made anew"
         )
     return start
 

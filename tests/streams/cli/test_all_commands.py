@@ -27,6 +27,7 @@ NEEDS_THE_BROKER = [
     ("verify",),
     ("topics", "ensure"),
     ("topics", "check"),
+    ("topics", "accept-loss", "--yes"),
     ("doctor",),
     ("tail", "events", "-n", "1"),
     ("tail", "transitions"),

@@ -36,9 +36,10 @@ def test_the_fold_goes_on_where_the_commit_or_else_the_changelog_says(
         (10, 50, None, None, -1, "the log begins at 10: its first records are gone"),
         (0, 50, 30, 20, 19, "the changelog ends at offset 20 of the log, but 30 is committed"),
         (0, 50, 30, None, -1, "the changelog has no `part` record"),
-        (0, 50, 20, 20, 50, "a row knows offset 50, but the log ends at 50"),
-        (0, 50, None, None, 70, "a row knows offset 70, but the log ends at 50"),
-        (0, 50, None, 60, 10, "the fold stands at 60, but the log ends at 50"),
+        (0, 50, 20, 20, 50, "rows know the log up to 51, but it ends at 50"),
+        (0, 50, None, None, 70, "rows know the log up to 71, but it ends at 50"),
+        (0, 50, None, 60, 10, "rows know the log up to 60, but it ends at 50"),
+        (0, 50, 60, 40, 10, "the fold stands at 60, but the log ends at 50"),  # a loss that was half accepted
     ],
 )
 def test_what_does_not_fit_together_ends_the_worker_with_the_reason(

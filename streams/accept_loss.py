@@ -1,0 +1,123 @@
+"""Goes on from a log that has lost records: a new epoch in each partition that no worker can recover (docs/fold.md 7.1)."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+
+from processors.fold_partition import PartitionFold
+from schemas.codec import decode, encode
+from schemas.keys import CONTROL_KEY
+from streams.broker_trouble import start_client
+from streams.brokers import Brokers
+from streams.engine.recovery import LogBounds, LogLostError, RecoveryError, start_offset
+from streams.live_rows import read_live_rows
+from streams.log_reader import log_end, log_start, read_log
+from streams.provision import admin_client
+from streams.send_record import RecordWriter
+from streams.topics import WORKER_GROUP, Topics
+
+
+class WorkersRunError(RuntimeError):
+    """Workers are members of the group, or were until a moment ago."""
+
+
+class NotOfTheLogError(RuntimeError):
+    """A partition cannot be recovered, but its log is whole: a new epoch would throw its state away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """`why`: what a worker says. `fold`: the partition as the changelog has it. `go_on_at`: None: its offsets begin anew."""
+
+    tp: TopicPartition
+    why: str
+    fold: PartitionFold
+    go_on_at: int | None
+
+
+async def find_losses(brokers: Brokers, topics: Topics, partitions: int) -> list[Loss]:
+    """The partitions that no worker would recover, because the log has lost records.
+
+    Raises:
+        WorkersRunError, NotOfTheLogError.
+        LogStalledError, aiokafka.errors.KafkaError: the broker is away.
+    """
+    group = f"{topics.prefix}{WORKER_GROUP}"
+    events = [TopicPartition(topics.events, number) for number in range(partitions)]
+    async with admin_client(brokers) as admin:
+        [described] = await admin.describe_consumer_groups([group])
+        if members := described.to_object()["groups"][0]["members"]:
+            raise WorkersRunError(f"the consumer group {group} has {len(members)} member{'s'[: len(members) != 1]}")
+        committed = await admin.list_consumer_group_offsets(group)
+    starts, ends = await log_start(brokers, events), await log_end(brokers, events)
+    losses = []
+    for tp in events:
+        fold = PartitionFold(tp.topic, tp.partition, partitions)
+        _, wrong = await read_live_rows(brokers, fold, TopicPartition(topics.rows, tp.partition), None)
+        unusable = [difference for difference in wrong if not difference.what.startswith("last record")]
+        if unusable:
+            raise NotOfTheLogError(str(unusable[0]))
+        at = committed.get(tp)
+        stands_at = None if at is None or at.offset < 0 else at.offset
+        try:
+            bounds = LogBounds(starts[tp], ends[tp])
+            start_offset(f"{tp.topic}/{tp.partition}", bounds, stands_at, fold.next_offset, fold.newest_row_offset)
+        except LogLostError as error:
+            losses.append(Loss(tp, str(error), fold, error.go_on_at))
+        except RecoveryError as error:
+            raise NotOfTheLogError(str(error)) from error
+    return losses
+
+
+async def accept(brokers: Brokers, topics: Topics, losses: Sequence[Loss]) -> list[Loss]:
+    """Move each partition to where its fold goes on. May be repeated if it was cut short: what is left is found again.
+
+    Where the first unread records are gone, to the first that is left. Where offsets begin anew, to a record that begins a
+    new epoch at the end of the log: rows know the offsets before it as those of other records. The partition's own
+    row is written before the group's offset: a worker takes rows that are ahead of it, and none that are behind.
+
+    Raises:
+        aiokafka.errors.KafkaError: the broker did not take one; also if a worker has joined the group meanwhile.
+    """
+    accepted = []
+    async with RecordWriter.open(brokers) as writer, _group_of_workers(brokers, topics) as group:
+        for loss in losses:
+            fold, go_on_at = loss.fold, loss.go_on_at
+            if go_on_at is None:
+                fold.epoch = 1 + await _newest_epoch(brokers, topics, loss)
+                epoch = encode("Epoch", {"epoch": fold.epoch})
+                [go_on_at] = await writer.write([(loss.tp, CONTROL_KEY, epoch)])
+            fold.next_offset = go_on_at
+            rows = TopicPartition(topics.rows, loss.tp.partition)
+            await writer.write([(rows, key, value) for key, value in fold.own_row().items()])
+            group.assign([loss.tp])
+            await group.commit({loss.tp: OffsetAndMetadata(go_on_at, "")})
+            accepted.append(replace(loss, go_on_at=go_on_at))
+    return accepted
+
+
+async def _newest_epoch(brokers: Brokers, topics: Topics, loss: Loss) -> int:
+    """Of the partition, its rows, and what sinks have been told: they pass over what is older."""
+    headers = (loss.fold.rows.header(key) for key in loss.fold.rows.all_keys())
+    epochs = [loss.fold.epoch, *(header.version[0] for header in headers if header is not None)]
+    async for record in read_log(brokers, [TopicPartition(topics.scores, loss.tp.partition)]):
+        kind, value = decode(record.value) if record.value else (None, None)
+        if kind == "LeadSnapshot" and value is not None:
+            epochs.append(value["epoch"])
+    return max(epochs)
+
+
+@asynccontextmanager
+async def _group_of_workers(brokers: Brokers, topics: Topics) -> AsyncIterator[AIOKafkaConsumer]:
+    """Commits for the group without joining it, which brokers allow while it has no member."""
+    consumer = AIOKafkaConsumer(
+        **brokers.client_arguments(), group_id=f"{topics.prefix}{WORKER_GROUP}", enable_auto_commit=False
+    )
+    try:
+        await start_client(consumer, brokers)
+        yield consumer
+    finally:
+        await consumer.stop()
