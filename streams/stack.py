@@ -1,7 +1,8 @@
-"""All parts on this machine, in memory: what `up` and `demo` run.
+"""All parts on this machine: what `up` and `demo` run.
 
-Broker and store are embedded; collector, worker and sinks are the same commands that a container would call, as child
-processes, told by their environment. Everything listens on loopback and ends with this process, however that ends.
+Broker (unless it is one's own) and store are embedded and in memory; collector, worker and sinks are the same commands
+that a container would call, as child processes, told by their environment. Everything listens on loopback and ends with
+this process, however that ends.
 """
 
 import asyncio
@@ -17,17 +18,19 @@ from typing import Self
 
 import aiohttp
 
-from streams.activation import plan_activation, write_activation
+from schemas.records import ModelActivated
 from streams.broker_settings import read_brokers
 from streams.clock import Clock
 from streams.config import Kafka, Redis, Settings, Sinks, Worker, clock_of, environment_of, topics_of
 from streams.embedded.broker import EmbeddedBroker
 from streams.embedded.process import LOOPBACK, Child, StartError, free_port
 from streams.embedded.store import EmbeddedStore
-from streams.provision import ensure_topics
+from streams.prepare import prepare
+from streams.require_alone import require_alone
 
 PARTITIONS = 4
 READY_SECONDS = 60.0
+WORKER_ID = "leadstream-up"  # of the group: the same for each worker, so that a successor takes over at once
 _ROOT = Path(__file__).parents[1]
 
 OnStep = Callable[[str], None]
@@ -42,6 +45,7 @@ class Stack:
     parts: dict[str, Child] = field(default_factory=dict)  # by the name of its log file, workers too
     workers: list[Child] = field(default_factory=list)
     status_ports: dict[str, int] = field(default_factory=dict)
+    in_force: ModelActivated | None = None
 
     @property
     def url(self) -> str:
@@ -81,10 +85,10 @@ class Stack:
         return child
 
     def start_worker(self) -> Child:
-        """One more worker; every one has the same static group id, so that a successor takes over at once."""
+        """One more worker, after the one before has ended."""
         name = f"worker-{len(self.workers) + 1}"
         child = self.start(
-            name, "worker", status_variable="LEADSTREAM_WORKER_STATUS_PORT", LEADSTREAM_WORKER_INSTANCE_ID="worker"
+            name, "worker", status_variable="LEADSTREAM_WORKER_STATUS_PORT", LEADSTREAM_WORKER_INSTANCE_ID=WORKER_ID
         )
         self.workers.append(child)
         return child
@@ -125,6 +129,8 @@ class Stack:
         on_step: OnStep,
         *,
         sinks: tuple[str, ...] = ("redis", "alerts"),
+        own_broker: bool = False,
+        keep_active: bool = False,
         beside: Callable[[Self], None] = lambda _: None,
     ) -> AsyncIterator[Self]:
         """Everything, ready; ended in order with the block.
@@ -135,30 +141,51 @@ class Stack:
             logs: a folder for the output of the parts.
             on_step: told of each step that is done.
             sinks: which sinks to run.
+            own_broker: the one that the settings name, instead of the embedded one. Its records stay there.
+            keep_active: a model that is in force on it stays.
             beside: called when broker, store and topics are there and the parts begin to start: for what joins a
                 consumer group in this process, which takes as long as the worker does.
 
         Raises:
             StartError: a part did not come up.
+            NotAloneError, ProvisionError, TopicsNotReadyError, KafkaError, OSError: a broker of one's own is in use by
+                others, is not as it must be, or is away.
         """
         async with AsyncExitStack() as stack:
-            broker = await stack.enter_async_context(EmbeddedBroker.start(logs / "broker.log"))
-            on_step(f"broker ready on {broker.bootstrap_servers}, in memory")
+            parts: dict[str, Child] = {}
+            if own_broker:
+                kafka = _seen_from_anywhere(settings.kafka)
+                # The sink of the alerts may run beside us, in the process that asks.
+                await require_alone(read_brokers(kafka), topics_of(settings), {*sinks, "alerts"}, WORKER_ID, on_step)
+                on_step(f"broker {kafka.bootstrap_servers} answers")
+            else:
+                broker = await stack.enter_async_context(EmbeddedBroker.start(logs / "broker.log"))
+                kafka = Kafka(bootstrap_servers=broker.bootstrap_servers, embedded=True, partitions=PARTITIONS)
+                parts["broker"] = broker.child
+                on_step(f"broker ready on {broker.bootstrap_servers}, in memory")
             store = await stack.enter_async_context(EmbeddedStore.start(logs / "store.log"))
+            parts["store"] = store.child
             on_step("store ready, in memory")
-            self = cls(_placed(settings, broker.bootstrap_servers, store.url), logs)
-            self.parts |= {"broker": broker.child, "store": store.child}
-            await self._provision(model)
-            on_step(f"5 topics with {PARTITIONS} partitions, model activated")
+            self = cls(_placed(settings, kafka, store.url), logs, parts)
+            await self._prepare(model, keep_active=keep_active, on_step=on_step)
             beside(self)
             await self._start_parts(stack, sinks, on_step)
             yield self
 
-    async def _provision(self, model: str) -> None:
-        brokers, topics = read_brokers(self.settings.kafka), topics_of(self.settings)
-        await ensure_topics(brokers, topics, partitions=PARTITIONS)
-        activation = await plan_activation(brokers, topics, PARTITIONS, model, notify=False)
-        await write_activation(brokers, topics, activation, self.clock.now_ms)
+    async def _prepare(self, model: str, *, keep_active: bool, on_step: OnStep) -> None:
+        kafka = self.settings.kafka
+        prepared = await prepare(
+            read_brokers(kafka),
+            topics_of(self.settings),
+            model,
+            self.clock.now_ms,
+            partitions=kafka.partitions,
+            replication=kafka.replication_factor,
+            keep_active=keep_active,
+        )
+        self.in_force = prepared.in_force
+        for step in prepared.steps():
+            on_step(step)
 
     async def _start_parts(self, stack: AsyncExitStack, sinks: tuple[str, ...], on_step: OnStep) -> None:
         async def told(step: str, name: str, child: Child, port: int | None = None) -> None:
@@ -167,7 +194,9 @@ class Stack:
 
         waits: list[Awaitable[None]] = []
         for name in sinks:
-            child = self.start(name, "sink", name, status_variable="LEADSTREAM_SINKS_STATUS_PORT")
+            # The store begins empty, and a broker of one's own remembers how far an earlier store had come.
+            refill = ("--from-beginning",) if name == "redis" and not self.settings.kafka.embedded else ()
+            child = self.start(name, "sink", name, *refill, status_variable="LEADSTREAM_SINKS_STATUS_PORT")
             stack.push_async_callback(child.stop)
             waits.append(told(f"sink {name} ready", name, child))
         collector = self.start("collector", "collector")
@@ -182,24 +211,42 @@ class Stack:
             await child.stop(grace_seconds=10.0)
 
 
-def _placed(settings: Settings, bootstrap_servers: str, redis_url: str) -> Settings:
-    """The settings with the addresses of the embedded services and what eases a try: loopback only, every loopback
-    origin may send, a page at /, and the terminal for alert channels that are not set.
+def _placed(settings: Settings, kafka: Kafka, redis_url: str) -> Settings:
+    """The settings with the addresses of the services and what eases a try: loopback only, every loopback origin may
+    send, a page at /, and the terminal for alert channels that are not set.
     """
+    given = settings.collector
     collector = replace(
-        settings.collector,
+        given,
         host=LOOPBACK,
-        port=settings.collector.port or free_port(),
-        key_secret=token_hex(16),
+        port=given.port or free_port(),
+        # In memory no key outlives the command; on a broker of one's own the same secret gives a lead the same key again.
+        key_secret=(not kafka.embedded and given.key_secret) or token_hex(16),
+        spool_dir=_absolute(given.spool_dir),
         allow_loopback_origins=True,
         dev_page=True,
     )
     return replace(
         settings,
-        kafka=Kafka(bootstrap_servers=bootstrap_servers, embedded=True),
+        kafka=kafka,
         redis=Redis(redis_url),
         collector=collector,
         worker=Worker(),
         sinks=Sinks(),
         alerts=replace(settings.alerts, terminal=True),
     )
+
+
+def _seen_from_anywhere(kafka: Kafka) -> Kafka:
+    """Children run in another folder, so files have to be named from the root."""
+    return replace(
+        kafka,
+        embedded=False,
+        ca_file=_absolute(kafka.ca_file),
+        certificate_file=_absolute(kafka.certificate_file),
+        key_file=_absolute(kafka.key_file),
+    )
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).absolute()) if path else ""

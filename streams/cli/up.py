@@ -1,12 +1,12 @@
-"""`leadstream up`: all parts on this machine, in memory, for pointing a site at."""
+"""`leadstream up`: all parts on this machine, for pointing a site at."""
 
 import asyncio
 import logging
 import signal
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
@@ -16,24 +16,46 @@ from rich.status import Status
 from rich.text import Text
 
 from processors.model import Checked, ScoringModel
+from processors.model_log import read_model_record
 from processors.models import load_shipped
-from streams.cli.exits import FINDING, UNREACHABLE, WRONG_INPUT, CommandError
+from streams.cli.exits import FINDING, REFUSED, UNREACHABLE, WRONG_INPUT, CommandError
 from streams.cli.model_files import check_model_text, read_model_file
 from streams.cli.ports import require_free
-from streams.cli.services import settings_of
+from streams.cli.services import brokers_of, reaching, settings_of
 from streams.config import Settings
 from streams.dev_page import REQUESTS_PATH
 from streams.embedded.process import StartError
 from streams.metrics import PrometheusMetrics
 from streams.parts import make_sink, run_named_sink
 from streams.program import program
+from streams.provision import ProvisionError
+from streams.require_alone import NotAloneError
 from streams.snippets import demo_request_line, page_view_line, script_tag, write_key
 from streams.stack import Stack
 from streams.supervise import PartEndedError, supervise
 
 _SHIPPED = "minimal"
 _MODEL_SECONDS = 20.0
+_REFILL_SECONDS = 600.0  # on a broker of one's own the model may stand behind the scores of many leads
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What was asked for. `model`: its text; `shipped`: nobody has named one. `own_broker`: instead of the embedded."""
+
+    settings: Settings
+    model: str
+    shipped: bool
+    own_broker: bool
+
+    @property
+    def place(self) -> str:
+        return f"the broker at {self.settings.kafka.bootstrap_servers}"
+
+    @property
+    def again(self) -> str:
+        return f"{program()} up" + (f" --kafka {self.settings.kafka.bootstrap_servers}" if self.own_broker else "")
 
 
 @click.command
@@ -46,42 +68,69 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="Of the collector and its page; 0: a free one. Default: 8080."
 )
+@click.option(
+    "--kafka",
+    metavar="HOST:PORT",
+    help="A broker of your own: topics are made if they are missing, and what is written there stays.",
+)
 @click.pass_context
-def up(context: click.Context, model_file: str | None, port: int | None) -> None:
+def up(context: click.Context, model_file: str | None, port: int | None, kafka: str | None) -> None:
     """Run all parts on this machine, in memory, to point a site at. Ctrl-C stops and deletes everything.
 
     A worker that ends is started again, as a supervisor would; when another part ends, so does everything.
 
+    With --kafka events and scores stay on that broker, and the next `up` goes on from them; only the read model (Redis)
+    is in memory, and filled again from the topics. TLS, password and topic prefix are those of the settings. A model that
+    is in force there is replaced by model.yaml or --model where they differ, never by the shipped one.
+
     \b
     leadstream up
     leadstream up --model model.yaml --port 8090
+    leadstream up --kafka localhost:9092
+
+    Exit code 3: the broker is away; 4: its topics are not as they must be, or others work on them.
     """
     settings = settings_of(context)
     if port is not None:
         settings = replace(settings, collector=replace(settings.collector, port=port))
-    text, name, checked = _model(model_file, settings)
+    if kafka is not None:
+        settings = replace(settings, kafka=replace(settings.kafka, bootstrap_servers=kafka, embedded=False))
+        brokers_of(settings)  # refused here, before anything starts
+    named = _named_model(model_file, settings)
+    text = load_shipped(_SHIPPED) if named is None else read_model_file(named)
+    checked = check_model_text(text, named or _SHIPPED)
     require_free(settings.collector.port, "up")
     console = Console(highlight=False, soft_wrap=True)
-    console.print("leadstream up: all parts on this machine, [bold]in memory: everything is gone when it stops[/bold]")
-    console.print(
-        Text(f"model {checked.model.name}@{checked.model.version} from {name}, {len(checked.model.rules)} rules")
-    )
+    run = _Run(settings, text, shipped=named is None, own_broker=kafka is not None)
+    _tell_begin(run, named, checked, console)
+    with tempfile.TemporaryDirectory(prefix="leadstream-up-") as logs, _logging_to(Path(logs) / "up.log"):
+        asyncio.run(_until_stopped(run, Path(logs), console))
+
+
+def _named_model(file: str | None, settings: Settings) -> str | None:
+    """The file said, else the one of the settings; None: nobody has named one. A file that somebody named must be there."""
+    named = file or settings.model
+    return named if file is not None or named != Settings().model or Path(named).is_file() else None
+
+
+def _tell_begin(run: _Run, named: str | None, checked: Checked, console: Console) -> None:
+    stays = Text("in memory: everything is gone when it stops", style="bold")
+    if run.own_broker:
+        stays = Text(f"events and scores stay on {run.place}; the read model is in memory", style="bold")
+    console.print(Text.assemble("leadstream up: all parts on this machine, ", stays))
+    source = named or f"the package ({_SHIPPED}.yaml); your own: {program()} init"
+    only = "if none is in force: " if run.own_broker and run.shipped else ""
+    model = checked.model
+    console.print(Text(f"{only}model {model.name}@{model.version} from {source}, {len(model.rules)} rules"))
     for warning in checked.warnings:
         console.print(Text(f"  warn {warning}"))
-    with tempfile.TemporaryDirectory(prefix="leadstream-up-") as logs, _logging_to(Path(logs) / "up.log"):
-        asyncio.run(_until_stopped(settings, text, checked.model, Path(logs), console))
-
-
-def _model(file: str | None, settings: Settings) -> tuple[str, str, Checked]:
-    """(text, where it is from, what was read of it): the file said, else the one of the settings, else the shipped
-    one, whose rules fit pages on any host. A file that somebody named must be there.
-    """
-    named = file or settings.model
-    if file is not None or named != Settings().model or Path(named).is_file():
-        text, name = read_model_file(named), named
-    else:
-        text, name = load_shipped(_SHIPPED), f"the package ({_SHIPPED}.yaml); your own: {program()} init"
-    return text, name, check_model_text(text, named)
+    if run.own_broker and not run.settings.collector.key_secret:
+        console.print(
+            Text(
+                "  warn no collector.key_secret: leads known by an e-mail alone begin anew with each start; for all others "
+                "it does not matter. Make one (openssl rand -hex 32) and keep it: LEADSTREAM_COLLECTOR_KEY_SECRET"
+            )
+        )
 
 
 @contextmanager
@@ -96,9 +145,9 @@ def _logging_to(file: Path) -> Iterator[None]:
         handler.close()
 
 
-async def _until_stopped(settings: Settings, text: str, model: ScoringModel, logs: Path, console: Console) -> None:
+async def _until_stopped(run: _Run, logs: Path, console: Console) -> None:
     """Run until a signal; then the parts end in order."""
-    loop, running = asyncio.get_running_loop(), asyncio.create_task(_run(settings, text, model, logs, console))
+    loop, running = asyncio.get_running_loop(), asyncio.create_task(_run(run, logs, console))
 
     def stop() -> None:
         for number in _STOPPING:  # the parts end within seconds; a second Ctrl-C would only leave that undone
@@ -109,33 +158,43 @@ async def _until_stopped(settings: Settings, text: str, model: ScoringModel, log
     for number in _STOPPING:
         loop.add_signal_handler(number, stop)
     try:
-        await running
+        with reaching(run.settings):
+            await running
     except asyncio.CancelledError:
-        console.print("stopped; nothing is left")
+        left = f"what was written is on {run.place}; to go on: {run.again}" if run.own_broker else "nothing is left"
+        console.print(Text(f"stopped; {left}"))
     except StartError as error:
         raise CommandError(str(error), code=UNREACHABLE) from error
+    except NotAloneError as error:
+        raise CommandError(error.what, error.fix, code=REFUSED) from error
+    except ProvisionError as error:
+        raise CommandError(str(error), code=REFUSED) from error
     except ValueError as error:  # a channel of the settings
         raise CommandError(str(error), code=WRONG_INPUT) from error
     except PartEndedError as error:
-        raise CommandError(
-            str(error), f"what was in memory is gone; start again: {program()} up", code=FINDING
-        ) from error
+        left = f"what was written stays on {run.place}" if run.own_broker else "what was in memory is gone"
+        raise CommandError(str(error), f"{left}; start again: {run.again}", code=FINDING) from error
 
 
-async def _run(settings: Settings, text: str, model: ScoringModel, logs: Path, console: Console) -> None:
+async def _run(run: _Run, logs: Path, console: Console) -> None:
     status = console.status("starting; about 10 s")
     status.start()
     try:
-        # The sink of the alerts runs in this process: their place is this terminal.
         async with Stack.running(
-            settings, text, logs, lambda step: console.print(Text(f"  {step}")), sinks=("redis",)
+            run.settings,
+            run.model,
+            logs,
+            lambda step: console.print(Text(f"  {step}")),
+            sinks=("redis",),  # that of the alerts runs in this process: their place is this terminal
+            own_broker=run.own_broker,
+            keep_active=run.shipped,
         ) as stack:
-            await _watch(stack, model, console, status)
+            await _watch(run, stack, console, status)
     finally:
         status.stop()
 
 
-async def _watch(stack: Stack, model: ScoringModel, console: Console, status: Status) -> None:
+async def _watch(run: _Run, stack: Stack, console: Console, status: Status) -> None:
     metrics, never = PrometheusMetrics(), asyncio.Event()
     alerts = make_sink("alerts", stack.settings, metrics)
     tasks = [
@@ -143,9 +202,9 @@ async def _watch(stack: Stack, model: ScoringModel, console: Console, status: St
         asyncio.create_task(supervise(stack, lambda line: console.print(Text(line, style="yellow")))),
     ]
     try:
-        await _until_explained(stack)
+        await _until_explained(stack, _REFILL_SECONDS if run.own_broker else _MODEL_SECONDS)
         status.stop()
-        _tell_ready(stack, model, console)
+        _tell_ready(run, stack, console)
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
@@ -155,19 +214,21 @@ async def _watch(stack: Stack, model: ScoringModel, console: Console, status: St
         await asyncio.wait(tasks)
 
 
-async def _until_explained(stack: Stack) -> None:
+async def _until_explained(stack: Stack, seconds: float) -> None:
     """Return when the model has come through worker and sink to the page, which can say from now on what scores."""
     async with aiohttp.ClientSession() as session:
 
         async def explains() -> bool:
-            async with session.get(f"{stack.url}{REQUESTS_PATH}") as response:
-                return (await response.json())["model"] is not None
+            with suppress(aiohttp.ClientError):  # it may have ended, which is found
+                async with session.get(f"{stack.url}{REQUESTS_PATH}") as response:
+                    return (await response.json())["model"] is not None
+            return False
 
-        await stack.parts["collector"].until(explains, "the model", _MODEL_SECONDS)
+        await stack.parts["collector"].until(explains, "the model", seconds)
 
 
-def _tell_ready(stack: Stack, model: ScoringModel, console: Console) -> None:
-    key = write_key(stack.settings)
+def _tell_ready(run: _Run, stack: Stack, console: Console) -> None:
+    key, model = write_key(stack.settings), _model_in_force(stack)
     lines = [
         ("", ""),
         ("Open", f"{stack.url}/    the last requests and what each scores by itself"),
@@ -179,4 +240,10 @@ def _tell_ready(stack: Stack, model: ScoringModel, console: Console) -> None:
     ]
     for title, said in lines:
         console.print(Text.assemble((f"{title}: " if title else "", "bold"), said))
-    console.print("Alerts appear here. Ctrl-C stops and deletes everything.")
+    ends = "stops; what is on the broker stays" if run.own_broker else "stops and deletes everything"
+    console.print(f"Alerts appear here. Ctrl-C {ends}.")
+
+
+def _model_in_force(stack: Stack) -> ScoringModel:
+    assert stack.in_force is not None, "the stack runs"
+    return read_model_record(stack.in_force["body"])

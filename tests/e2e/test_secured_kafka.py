@@ -1,6 +1,8 @@
 """Every part and tool on Apache Kafka with TLS, a password or a client certificate, and what they say of wrong ones."""
 
 import asyncio
+import json
+import shutil
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from sinks.redis_scripts import connect
 from streams.cli import cli
 from tests.brokers import Broker, require_apache
 from tests.e2e.deployment import Deployment
+from tests.e2e.running_up import running_up
 from tests.eventually import eventually
 from tests.kafka.secured import PASSWORD, SecuredKafka, require_openssl
 from tests.streams.cli.commands import Answer, run
@@ -142,6 +145,20 @@ async def test_a_port_that_wants_something_else_is_told(kafka: SecuredKafka, red
         at = kafka.by_certificate["KAFKA_BOOTSTRAP_SERVERS"]
         environment = {**client, "KAFKA_BOOTSTRAP_SERVERS": at, "REDIS_URL": redis_url}
         await refused(environment, "a client certificate that it trusts")
+
+
+async def test_up_on_this_broker_takes_tls_and_password_of_the_settings(
+    kafka: SecuredKafka, prefix: str, tmp_path: Path
+) -> None:
+    settings = {name.removeprefix(PREFIX).lower(): value for name, value in kafka.by_password.items()}
+    at = settings.pop("kafka_bootstrap_servers")
+    shutil.copy(settings.pop("ca_file"), tmp_path / "ca.pem")
+    settings |= {"topic_prefix": prefix, "ca_file": "ca.pem"}  # seen from the folder where it is started
+    lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+    (tmp_path / "leadstream.toml").write_text("\n".join(["[kafka]", "partitions = 1", *lines]), "utf-8")
+    async with running_up(tmp_path, "--kafka", at) as up:
+        assert f"broker {at} answers" in up.output
+        assert PASSWORD not in up.output
 
 
 async def test_a_part_with_a_wrong_password_ends_with_3_and_a_reason(parts: Deployment) -> None:

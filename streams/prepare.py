@@ -1,0 +1,85 @@
+"""Gets a broker ready for the parts: topics, and a model in force."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from processors.model_log import unpack_model
+from schemas.records import ModelActivated
+from streams.activation import Activation, plan_activation, write_activation
+from streams.brokers import Brokers
+from streams.model_records import active_model
+from streams.provision import admin_client, ensure_topics, partition_counts
+from streams.topic_checks import require_topics
+from streams.topics import Topics
+
+_REACH_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """`created`: how many topics were made. `activation`: what was done about the model."""
+
+    partitions: int
+    created: int
+    activation: Activation
+
+    @property
+    def in_force(self) -> ModelActivated:
+        return self.activation.record
+
+    def steps(self) -> tuple[str, str]:
+        """What was done about the topics, and about the model."""
+        topics = f"5 topics with {self.partitions} partitions"
+        made = (
+            " are there"
+            if not self.created
+            else " created"
+            if self.created == 5
+            else f", {self.created} of them created"
+        )
+        before, name = self.activation.before, _name(self.in_force)
+        if not self.activation.partitions:
+            return f"{topics}{made}", f"model in force already: {name}"
+        instead = "" if before is None or self.activation.repeats else f", in place of {_name(before)}"
+        return f"{topics}{made}", f"model activated: {name}{instead}"
+
+
+async def prepare(
+    brokers: Brokers,
+    topics: Topics,
+    model: str,
+    now_ms: Callable[[], int],
+    *,
+    partitions: int,
+    replication: int,
+    keep_active: bool,
+) -> Prepared:
+    """Make the topics that are missing, and activate `model` (its text) where it is not in force yet. May be repeated.
+
+    `partitions` and `replication` are of topics that are made; those that are there keep theirs. With `keep_active` a model
+    that is in force stays, and `model` is for a log without one.
+
+    Raises:
+        ProvisionError: the broker refuses to create a topic.
+        TopicsNotReadyError: the topics are not as they must be.
+        KafkaError, OSError: the broker is away.
+    """
+    async with asyncio.timeout(_REACH_SECONDS), admin_client(brokers) as admin:
+        counts = await partition_counts(admin)
+    present = {counts[topic.name] for topic in topics.table if topic.name in counts}
+    created = 0
+    if len(present) < 2:  # of different counts nothing can be made, as the check says
+        wanted = min(present, default=partitions)
+        created = len((await ensure_topics(brokers, topics, partitions=wanted, replication=replication)).created)
+    count = await require_topics(brokers, topics)
+    active = await active_model(brokers, topics, count) if keep_active else None
+    text = model if active is None else unpack_model(active["body"])
+    activation = await plan_activation(brokers, topics, count, text, notify=False)
+    if activation.partitions:
+        await write_activation(brokers, topics, activation, now_ms)
+    return Prepared(count, created, activation)
+
+
+def _name(activated: ModelActivated) -> str:
+    return f"{activated['name']}@{activated['version']}"
