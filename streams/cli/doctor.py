@@ -4,21 +4,25 @@ import click
 
 from streams.cli.findings import report_findings
 from streams.cli.services import brokers_of, run, settings_of
-from streams.config import topics_of
-from streams.doctor import examine
+from streams.clock import SystemClock
+from streams.doctor.examine import examine
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> int:
-    """Look at the services that leadstream needs: the broker, its topics, Redis.
+    """Look at everything that the settings name, and say what to do about what is not well.
+
+    The broker, topics, the model in force, who reads and how much waits, clocks, Redis, the collector with its secret and
+    its spool, status pages, the webhook up to the TLS handshake, the channels of alerts. Writes nothing, sends nothing.
 
     \b
     leadstream doctor
+    leadstream doctor --json | jq '.[] | select(.level != "ok")'
 
     Exit code 1: a failure; 3: a service cannot be reached.
     """
     settings = settings_of(context)
-    findings = run(examine(brokers_of(settings), settings.redis.url, topics_of(settings)), settings)
+    findings = run(examine(settings, brokers_of(settings), SystemClock().now_ms), settings)
     return report_findings(findings, as_json=as_json)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from streams.cli.exits import FINDING, UNREACHABLE
-from streams.cli.printing import plural, print_json
+from streams.cli.printing import escaped, plural, print_json
 from streams.finding import Finding
 
 _LABELS = {"ok": ("ok  ", "green"), "warn": ("WARN", "yellow"), "fail": ("FAIL", "red")}
@@ -20,8 +20,9 @@ def report_findings(findings: Sequence[Finding], *, as_json: bool) -> int:
     else:
         for finding in findings:
             label, colour = _LABELS[finding.level]
-            fix = f"\n      fix: {finding.fix}" if finding.fix else ""
-            click.echo(f"{click.style(label, fg=colour)}  {finding.what}{fix}")
+            # What a broker or a page answers may stand in it.
+            fix = f"\n      fix: {escaped(finding.fix)}" if finding.fix else ""
+            click.echo(f"{click.style(label, fg=colour)}  {escaped(finding.what)}{fix}")
         count = Counter(finding.level for finding in findings)
         click.echo(f"{count['ok']} ok, {plural(count['warn'], 'warning')}, {plural(count['fail'], 'failure')}")
     if any(finding.away for finding in findings):

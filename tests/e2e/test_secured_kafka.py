@@ -91,8 +91,17 @@ async def test_every_part_and_tool_works_with_tls_and_a_password(
     said = await command(parts, "lead", "feedback", parts.prefix, "accepted")
     assert said.code == 0, said
     assert (await command(parts, "dlq", "list")).code == 0
-    told = await command(parts, "doctor")
-    assert (told.code, f"broker: {parts.broker.bootstrap_servers}, 1 node" in told.out) == (0, True), told
+    here = {"LEADSTREAM_COLLECTOR_PORT": str(parts.ports["collector"])}
+    told = await run("doctor", command=cli, **parts.environment(), **here)
+    assert told.code == 0, told
+    for well in (
+        f"broker: {parts.broker.bootstrap_servers}, 1 node",
+        "model: b2b-reference@",
+        f"worker: group {parts.prefix}leadstream, 1 member, ",
+        f"sink redis: group {parts.prefix}leadstream.sink.redis, 1 member, ",
+        f"collector: {parts.url} is ready",
+    ):
+        assert f"ok    {well}" in told.out, told
 
 
 async def test_a_client_certificate_opens_the_port_that_wants_one(kafka: SecuredKafka, prefix: str) -> None:

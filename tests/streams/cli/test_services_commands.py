@@ -31,13 +31,14 @@ async def test_missing_topics_are_failures_with_the_command(empty: Site) -> None
 
 
 async def test_findings_have_no_colours_off_a_terminal_and_are_data_too(site: Site) -> None:
-    answer = await site.run("doctor")
+    port = str(free_port())
+    answer = await site.run("doctor", LEADSTREAM_COLLECTOR_PORT=port)
     assert answer.code == 0
     assert "\x1b" not in answer.out
     assert "ok    topics: 5 of 5, 2 partitions" in answer.out
-    assert answer.out.splitlines()[-1] == "1 ok, 4 warnings, 0 failures"
-    levels = [finding["level"] for finding in (await site.run("doctor", "--json")).data]
-    assert levels.count("warn") == 4
+    assert answer.out.splitlines()[-1] == "2 ok, 9 warnings, 0 failures"
+    levels = [finding["level"] for finding in (await site.run("doctor", "--json", LEADSTREAM_COLLECTOR_PORT=port)).data]
+    assert levels.count("warn") == 9
 
 
 async def test_a_service_that_is_away_is_exit_code_3(site: Site) -> None:
