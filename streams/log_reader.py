@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection,
 from contextlib import aclosing, asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
 
 from streams.broker_trouble import start_client
 from streams.brokers import Brokers
@@ -68,8 +69,8 @@ async def read_log(
 ) -> AsyncGenerator[ConsumerRecord, None]:
     """The records with `start <= offset < stop`, in offset order within each partition.
 
-    A partition without an entry begins at its first record and ends where the log ended at the call. Offsets that
-    compaction or a transaction left empty are passed over. Leave early only inside `contextlib.aclosing`.
+    A partition without an entry begins at its first record, also if retention deletes some meanwhile, and ends where the
+    log ended at the call. Offsets that compaction or a transaction left empty are passed over. Leave early only inside `contextlib.aclosing`.
 
     Raises:
         LogStalledError: the broker went away.
@@ -82,7 +83,8 @@ async def read_log(
     unread = {tp: begin[tp] for tp in partitions if begin[tp] < end[tp]}
     if not unread:
         return
-    async with _consumer(brokers) as consumer, aclosing(_records(consumer, unread, end)) as records:
+    movable = frozenset(starts)
+    async with _consumer(brokers) as consumer, aclosing(_records(consumer, unread, end, movable)) as records:
         async for record in records:
             yield record
 
@@ -166,14 +168,22 @@ async def _ends(consumer: AIOKafkaConsumer, partitions: Collection[TopicPartitio
 
 
 async def _records(
-    consumer: AIOKafkaConsumer, start: Mapping[TopicPartition, int], stop: Mapping[TopicPartition, int]
+    consumer: AIOKafkaConsumer,
+    start: Mapping[TopicPartition, int],
+    stop: Mapping[TopicPartition, int],
+    movable: Collection[TopicPartition] = (),
 ) -> AsyncGenerator[ConsumerRecord, None]:
-    """`start` is below `stop` for every partition in it."""
+    """`start` is below `stop` for every partition in it. Those in `movable` go on at what retention has left."""
     _seek(consumer, start)
     open_ = set(start)
     progress = _Progress(consumer)
     while open_:
-        for tp, fetched in (await consumer.getmany(*open_, timeout_ms=_POLL_MS)).items():
+        try:
+            batches = await consumer.getmany(*open_, timeout_ms=_POLL_MS)
+        except OffsetOutOfRangeError as error:
+            await _go_on_behind_deleted(consumer, error, movable)
+            continue
+        for tp, fetched in batches.items():
             for record in fetched:
                 if record.offset < stop[tp]:
                     yield record
@@ -183,6 +193,18 @@ async def _records(
                 open_.discard(tp)
                 consumer.pause(tp)
         await progress.check(open_)
+
+
+async def _go_on_behind_deleted(
+    consumer: AIOKafkaConsumer, error: OffsetOutOfRangeError, movable: Collection[TopicPartition]
+) -> None:
+    """Raises `error` again unless retention explains it, and the partition may go on at its new beginning."""
+    (wanted,) = error.args  # offset by partition
+    starts = await _starts(consumer, list(wanted))
+    if not all(tp in movable and offset < starts[tp] for tp, offset in wanted.items()):
+        raise error
+    for tp, start in starts.items():
+        consumer.seek(tp, start)
 
 
 def _seek(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:

@@ -31,13 +31,13 @@ async def first_models(brokers: Brokers, topics: Topics, partitions: int) -> Fir
         LogStalledError, aiokafka.errors.KafkaError: the broker is away.
     """
     events = _partitions(topics.events, partitions)
-    starts, ends = await log_start(brokers, events), await log_end(brokers, events)
     found: FirstModels = {}
-    async with aclosing(read_log(brokers, events, start=starts, stop=ends)) as records:
+    async with aclosing(read_log(brokers, events)) as records:
         async for record in records:
             _take_first(record, found)
             if len(found) == partitions:
                 return found
+    starts = await log_start(brokers, events)  # now: retention may have come while we read
     cut_off = [tp.partition for tp in events if starts[tp] > 0 and tp.partition not in found]
     if cut_off and (repeated := await repeated_model(brokers, topics)) is not None:
         found |= dict.fromkeys(cut_off, (repeated[0], repeated[1]))
@@ -98,12 +98,13 @@ async def models_in_force(brokers: Brokers, topics: Topics, partitions: int) -> 
     ranks: dict[int, Rank] = {}
     bodies: dict[Rank, ModelActivated] = {}
     events = _partitions(topics.events, partitions)
-    folded_to = await log_start(brokers, events)
+    starts, folded_to = await log_start(brokers, events), dict[TopicPartition, int]()
     for tp in events:
         row = await last_record(brokers, TopicPartition(topics.rows, tp.partition), _is_part)
         if row is not None:
             part = unpack_part(row.value)
-            folded_to[tp] = max(folded_to[tp], part.next_offset)
+            if part.next_offset > starts[tp]:
+                folded_to[tp] = part.next_offset
             if part.models:
                 ranks[tp.partition] = (part.models[-1].n, part.models[-1].hash)
     async with aclosing(read_log(brokers, events, start=folded_to)) as records:

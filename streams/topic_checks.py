@@ -133,10 +133,10 @@ async def _check_epochs(brokers: Brokers, events: str, partitions: int) -> list[
     never_written = [tp for tp in tps if ends[tp] == 0]
     findings = [Finding("fail", f"{_name(tp)} has no epoch record", ENSURE) for tp in never_written]
     first = [tp for tp in tps if starts[tp] == 0 and ends[tp] > 0]  # elsewhere retention has taken the epoch record
-    stop = dict.fromkeys(first, 1)
-    async with aclosing(read_log(brokers, first, start=dict.fromkeys(first, 0), stop=stop)) as records:
+    async with aclosing(read_log(brokers, first, stop=dict.fromkeys(first, 1))) as records:
         found = {TopicPartition(record.topic, record.partition): record async for record in records}
-    findings += [_not_epoch(tp) for tp in first if tp not in found or not _is_epoch(found[tp])]
+    starts = await log_start(brokers, first)  # now: retention may have come in between
+    findings += [_not_epoch(tp) for tp in first if starts[tp] == 0 and not (tp in found and _is_epoch(found[tp]))]
     if any(record.timestamp_type != _LOG_APPEND_TIME for record in found.values()):
         findings.append(
             Finding(

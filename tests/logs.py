@@ -1,10 +1,13 @@
 """Topics and records for tests that need some."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import ModuleType
+from typing import Any
 
+import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.admin import NewTopic
+from aiokafka.admin import NewTopic, RecordsToDelete
 
 from streams.brokers import Brokers
 from streams.provision import admin_client, partition_counts
@@ -43,3 +46,19 @@ async def send_batch(producer: AIOKafkaProducer, tp: TopicPartition, values: Seq
     metadata = await (await producer.send_batch(batch, tp.topic, partition=tp.partition))
     base: int = metadata.offset
     return base
+
+
+def delete_after_look(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, before: Mapping[TopicPartition, int]
+) -> None:
+    """As retention may: the records before these offsets go once `module` has asked where the logs begin."""
+    look = module.log_start
+
+    async def log_start(brokers: Brokers, partitions: Any) -> Any:
+        found = await look(brokers, partitions)
+        monkeypatch.setattr(module, "log_start", look)
+        async with admin_client(brokers) as admin:
+            await admin.delete_records({tp: RecordsToDelete(offset) for tp, offset in before.items()})
+        return found
+
+    monkeypatch.setattr(module, "log_start", log_start)

@@ -11,7 +11,7 @@ from streams.log_reader import LogStalledError, follow, last_record, log_at, log
 from streams.provision import admin_client
 from tests.brokers import Broker
 from tests.eventually import eventually
-from tests.logs import make_topic, producer_of, send_batch
+from tests.logs import delete_after_look, make_topic, producer_of, send_batch
 
 
 async def offsets(broker: Broker, tps: list[TopicPartition], **bounds: dict[TopicPartition, int]) -> list[int]:
@@ -159,6 +159,20 @@ async def test_a_start_that_retention_has_deleted_is_an_error(broker: Broker, pr
     assert await offsets(broker, [tp]) == [3, 4]
     with pytest.raises(OffsetOutOfRangeError):
         await offsets(broker, [tp], start={tp: 0})
+
+
+async def test_what_retention_deletes_while_it_is_read_is_passed_over(
+    broker: Broker, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if broker.kind == "embedded":
+        pytest.skip("the embedded broker deletes no records")
+    one, other = await make_topic(broker.at, f"{prefix}t", 2)
+    async with producer_of(broker.at) as producer:
+        for tp in (one, other):
+            await send_batch(producer, tp, [b"v"] * 5)
+    delete_after_look(monkeypatch, log_reader, {one: 3, other: 5})
+    found = [(record.partition, record.offset) async for record in read_log(broker.at, [one, other])]
+    assert found == [(0, 3), (0, 4)]
 
 
 async def test_a_broker_that_sends_no_more_is_reported_with_partition_and_offset(

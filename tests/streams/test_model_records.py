@@ -1,4 +1,5 @@
 import asyncio
+from types import ModuleType
 
 import pytest
 from aiokafka import TopicPartition
@@ -7,10 +8,12 @@ from aiokafka.admin import RecordsToDelete
 from processors.model_log import model_activated
 from schemas.codec import encode
 from schemas.keys import CONTROL_KEY
+from streams import log_reader, model_records
 from streams.model_records import active_model, first_models, models_in_force, wait_for_first_models
 from streams.provision import admin_client
 from streams.topics import Topics
 from tests.brokers import Broker
+from tests.logs import delete_after_look
 from tests.streams.scored_log import SITE, ScoredLog
 
 OTHER = SITE.replace("points: 15", "points: 5")
@@ -51,6 +54,26 @@ async def test_a_worker_waits_until_every_partition_has_a_model(broker: Broker, 
         missing.clear()
         await wait_for_first_models(broker.at, topics, 2, on_missing=on_missing)
         assert missing == []
+
+
+@pytest.mark.parametrize("module", [log_reader, model_records], ids=["first models", "in force"])
+async def test_retention_that_comes_while_the_log_is_read_stops_nothing(
+    broker: Broker, prefix: str, monkeypatch: pytest.MonkeyPatch, module: ModuleType
+) -> None:
+    if broker.kind == "embedded":
+        pytest.skip("NOT TESTED ON THE EMBEDDED BROKER: it hangs up when asked to delete records")
+    topics = Topics(prefix=prefix)
+    async with ScoredLog.start(broker, topics) as log:
+        await log.activate(OTHER, 2)
+        await log.traffic([b"1a", b"1b"])
+        cut = {TopicPartition(topics.events, number): 2 for number in range(2)}  # the epoch and the first activation
+        delete_after_look(monkeypatch, module, cut)
+        if module is log_reader:
+            assert {model["n"] for model, _ in (await first_models(broker.at, topics, 2)).values()} == {2}
+        else:
+            newest = await active_model(broker.at, topics, 2)
+            assert newest is not None
+            assert newest["n"] == 2
 
 
 async def test_where_retention_took_the_activation_the_repeated_one_stands_in(broker: Broker, prefix: str) -> None:
