@@ -114,9 +114,11 @@ class Stack:
                 raise StartError(f"{error}: {self.last_line(name)}") from error
 
     def last_line(self, name: str) -> str:
-        """The last line that a part has written: why it ended."""
+        """The last line that a part has written, after the one that it explains, if it is indented: why it ended."""
         path = self.logs / f"{name}.log"
         lines = path.read_text("utf-8", "replace").splitlines() if path.is_file() else []
+        if len(lines) > 1 and lines[-1].startswith("  "):
+            return f"{lines[-2]}; {lines[-1].strip()}"
         return lines[-1] if lines else "it wrote nothing"
 
     @classmethod

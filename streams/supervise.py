@@ -15,7 +15,15 @@ Tell = Callable[[str], None]
 
 
 class PartEndedError(RuntimeError):
-    """A part ended that holds what the others need. The message has its last line, unless it was killed."""
+    """A part ended that holds what the others need. The message has its last line, unless it was killed.
+
+    Attributes:
+        exit_code: the part's, where it is known.
+    """
+
+    def __init__(self, message: str, exit_code: int | None = None) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 async def supervise(stack: Stack, tell: Tell) -> None:
@@ -40,9 +48,9 @@ async def _take_over(stack: Stack, name: str, restarts: deque[float], tell: Tell
     last = f"; its last line: {stack.last_line(name)}" if (child.exit_code or 0) > 0 else ""
     now = asyncio.get_running_loop().time()
     if child not in stack.workers:
-        raise PartEndedError(how + last)
+        raise PartEndedError(how + last, child.exit_code)
     if len(restarts) == _MOST_RESTARTS and now - restarts[0] < _WITHIN_SECONDS:
-        raise PartEndedError(f"{how}, again{last}")
+        raise PartEndedError(f"{how}, again{last}", child.exit_code)
     restarts.append(now)
     successor = stack.start_worker()
     number = len(stack.workers)

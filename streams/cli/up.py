@@ -173,7 +173,8 @@ async def _until_stopped(run: _Run, logs: Path, console: Console) -> None:
         raise CommandError(str(error), code=WRONG_INPUT) from error
     except PartEndedError as error:
         left = f"what was written stays on {run.place}" if run.own_broker else "what was in memory is gone"
-        raise CommandError(str(error), f"{left}; start again: {run.again}", code=FINDING) from error
+        code = UNREACHABLE if error.exit_code == UNREACHABLE else FINDING
+        raise CommandError(str(error), f"{left}; start again: {run.again}", code=code) from error
 
 
 async def _run(run: _Run, logs: Path, console: Console) -> None:

@@ -15,7 +15,7 @@ from streams.supervise import PartEndedError, supervise
 from tests.eventually import eventually
 
 RUNS = "import time; time.sleep(600)"
-ENDS = "print('no more rows'); raise SystemExit(3)"
+ENDS = "print('no broker\\n  start it'); raise SystemExit(3)"
 
 
 class StackOfIdlers(Stack):
@@ -71,10 +71,10 @@ async def test_workers_that_end_one_after_the_other_end_it_all(tmp_path: Path) -
     async with supervised(tmp_path) as (stack, told, task):
         stack.next_worker = ENDS
         stack.workers[0].kill()
-        with pytest.raises(
-            PartEndedError, match=r"worker-4 \(pid \d+\) ended with exit code 3, again; .*: no more rows"
-        ):
+        said = r"worker-4 \(pid \d+\) ended with exit code 3, again; its last line: no broker; start it$"
+        with pytest.raises(PartEndedError, match=said) as ended:
             await asyncio.wait_for(task, 20)
+        assert ended.value.exit_code == 3
         assert len(told) == 3
 
 
