@@ -21,6 +21,7 @@ from schemas.rows import ModelEntry, PartRow, UnreadableRowError, Version, pack_
 
 PART_KEY = b"00part"
 MODEL_PREFIX = b"00model/"
+MAX_EPOCHS = 2**31
 _RETRY_MS = 3_600_000  # of a row that failed at a tick
 _ABOUT_LEADS: frozenset[Kind] = frozenset({"TrackedEvent", "Feedback", "ImportedLine"})
 
@@ -93,12 +94,17 @@ class PartitionFold:
             case "Tick":
                 return self._tick(record, (self.epoch, record.offset))
             case "Epoch":
-                self.epoch = max(self.epoch, decode(record.value or b"")[1]["epoch"])
-                return "epoch"
+                return self._take_epoch(decode(record.value or b"")[1]["epoch"])
             case "ModelActivated":
                 return self._activate(record, (self.epoch, record.offset))
             case _:
                 raise Refused("wrong_topic", f"{kind} has no place on the events topic")
+
+    def _take_epoch(self, said: int) -> str:
+        if said >= MAX_EPOCHS:  # the schema says `int`, which its reader does not check; no row could hold it
+            raise Refused("bad_avro", f"epoch is {said}, expected a count below 2^31")
+        self.epoch = max(self.epoch, said)
+        return "epoch"
 
     def _tick(self, record: LogRecord, version: Version) -> str:
         active = self.models.in_force(version)

@@ -163,6 +163,8 @@ _row_decoder = msgspec.msgpack.Decoder(Row)
 _priced_decoder = msgspec.msgpack.Decoder(PricedRow)
 _start_decoder = msgspec.msgpack.Decoder(_RowStart)
 _part_decoder = msgspec.msgpack.Decoder(PartRow)
+# Text that is no UTF-8, and nesting without end, come out of msgspec as Python's own errors.
+_UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class UnreadableRowError(ValueError):
@@ -219,7 +221,7 @@ def stage_of(data: bytes) -> str:
 def _decoded(decoder: "msgspec.msgpack.Decoder[R]", data: bytes) -> R:
     try:
         return decoder.decode(memoryview(data)[_HEADER.size :])
-    except msgspec.MsgspecError as error:
+    except _UNDECODABLE as error:
         raise UnreadableRowError(str(error)) from error
 
 
@@ -233,5 +235,5 @@ def unpack_part(data: bytes) -> PartRow:
         raise UnreadableRowError(f"part row of format {data[:1].hex()}; this build reads {ROW_FORMAT:02x}")
     try:
         return _part_decoder.decode(memoryview(data)[1:])
-    except msgspec.MsgspecError as error:
+    except _UNDECODABLE as error:
         raise UnreadableRowError(str(error)) from error

@@ -5,6 +5,7 @@ has a checksum of its own, so that a length that was damaged is told from a fram
 """
 
 from struct import Struct
+from struct import error as StructError  # noqa: N812 - a class, named like one
 from typing import Final, Literal, NamedTuple
 from zlib import crc32
 
@@ -70,7 +71,10 @@ def read_frames(data: bytes, start: int = 0) -> Frames:
             return Frames(records, at, "torn")
         if crc32(body) != _SUMMED.unpack_from(data, at)[1]:
             return Frames(records, at, "damaged")
-        records.append(_spooled(body))
+        try:
+            records.append(_spooled(body))
+        except (StructError, ValueError):  # a right sum, so something else wrote it
+            return Frames(records, at, "damaged")
         at += HEAD_BYTES + length
     return Frames(records, at, "whole")
 
@@ -86,6 +90,9 @@ def body_length(data: bytes, at: int = 0) -> int | None:
 
 
 def _spooled(body: bytes) -> Spooled:
+    """Raises:
+    struct.error, ValueError: the lengths inside do not add up, or a name is no text.
+    """
     at_ms, topic_bytes, key_bytes, value_bytes, count = _BODY.unpack_from(body)
     key_at = _BODY.size + topic_bytes
     value_at = key_at + key_bytes
@@ -97,4 +104,6 @@ def _spooled(body: bytes) -> Spooled:
         at += _HEADER.size
         headers.append((body[at : at + name_bytes].decode(), body[at + name_bytes : at + name_bytes + header_bytes]))
         at += name_bytes + header_bytes
+    if at != len(body):
+        raise ValueError(f"{len(body)} bytes, expected {at}")
     return Spooled(OutgoingRecord(topic, key, value, tuple(headers)), at_ms)

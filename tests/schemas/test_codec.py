@@ -1,6 +1,8 @@
 """Records survive the wire; what is no record is refused with a reason."""
 
+import contextlib
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -70,6 +72,35 @@ def test_garbage_behind_a_known_prefix_never_raises_anything_else(body: bytes) -
             continue
         assert kind == kind_of(prefix)
         assert isinstance(record, dict)
+
+
+def varint(number: int) -> bytes:
+    """A long as Avro writes it."""
+    rest, written = (number << 1) ^ (number >> 63), bytearray()
+    while rest > 127:
+        written.append(rest & 127 | 128)
+        rest >>= 7
+    return bytes([*written, rest])
+
+
+@pytest.mark.parametrize("kind", codec.PREFIXES)
+@pytest.mark.parametrize("number", [2**62, 2**31, -1, -(2**63)])
+def test_a_length_or_count_that_nothing_follows_takes_no_memory(kind: codec.Kind, number: int) -> None:
+    tracemalloc.start()
+    try:
+        for before in (0, 1, 2, 3, 5, 8, 13, 21, 34):  # nulls, empty texts and zeros, until a length or count is due
+            with contextlib.suppress(UndecodableError):
+                decode(codec.PREFIXES[kind] + bytes(before) + varint(number) + bytes(1_000))
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@given(st.binary(max_size=40), st.integers(0, 90), st.integers(0, 90))
+def test_json_with_any_bytes_in_it_never_raises_anything_else(patch: bytes, start: int, length: int) -> None:
+    text = json.dumps(EVENT | {"properties": {"n": 1, "tags": ["a"]}, "campaign": {"source": "news"}}).encode()
+    with contextlib.suppress(UndecodableError):
+        decode_json_event(b"{" + text[1:start] + patch + text[start + length :])
 
 
 def test_json_with_a_lone_surrogate_is_no_text_and_no_row_could_hold_it() -> None:

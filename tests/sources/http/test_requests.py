@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from sources.completion import Completion
 from sources.config import CollectorSettings, Limits, WriteKey
 from sources.http.records import records_of
-from sources.http.requests import EVENTS_PATH, SEGMENT_PATHS, CollectorRequest, Read, Refused, read_request
+from sources.http.requests import (
+    EVENTS_PATH,
+    KEPT_HEADERS,
+    SEGMENT_PATHS,
+    CollectorRequest,
+    Read,
+    Refused,
+    read_request,
+)
 from sources.outcomes import Accepted, Rejected
 from tests.sources.test_values import JSON
 
@@ -178,6 +186,25 @@ def test_any_json_becomes_records_or_an_answer(path: str, value: Any, settings: 
 @given(st.sampled_from(PATHS), st.binary(max_size=300), st.booleans())
 def test_any_bytes_become_an_answer(path: str, body: bytes, packed: bool) -> None:
     check(path, gzip.compress(body) if packed else body, OPEN)
+
+
+# As a server reads them: bytes that are no text come as lone surrogates.
+HEADER = st.text(st.characters(blacklist_characters="\r\n\0")) | st.binary(max_size=40).map(
+    lambda said: said.decode("utf-8", "surrogateescape")
+)
+
+
+@given(HEADER, HEADER, HEADER, HEADER)
+def test_whatever_the_headers_hold_it_becomes_records(kept: str, agent: str, key: str, sent_at: str) -> None:
+    for body in (b'{"type":"page","anonymousId":"a"}', b"{"):
+        request = CollectorRequest(
+            "/v1/page", body, NOW,
+            ip=kept, user_agent=agent, authorization=key, query={"writeKey": key}, sent_at=sent_at,
+            kept_headers=dict.fromkeys(KEPT_HEADERS, kept),
+        )  # fmt: skip
+        for settings in (OPEN, LOCKED):
+            result = read_request(request, settings, COMPLETION)
+            assert len(records_of(result, request, settings)) == (settings is OPEN)
 
 
 def test_limits_are_settings() -> None:

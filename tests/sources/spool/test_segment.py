@@ -1,4 +1,6 @@
+import struct
 from typing import Any
+from zlib import crc32
 
 import pytest
 from hypothesis import given
@@ -53,6 +55,19 @@ def test_a_changed_byte_never_gives_a_wrong_record(spooled: list[Spooled], data:
 @given(st.lists(SPOOLED, max_size=4), st.binary(max_size=200))
 def test_garbage_after_the_records_is_no_record(spooled: list[Spooled], garbage: bytes) -> None:
     assert read_frames(segment(spooled) + garbage, len(MAGIC)).records == spooled
+
+
+@given(st.binary(max_size=80) | SPOOLED.map(lambda each: frame(each.record, each.at_ms)[HEAD_BYTES:]), st.data())
+def test_a_body_that_something_else_wrote_is_damaged_or_a_record(body: bytes, data: Any) -> None:
+    at, cut = (data.draw(st.integers(0, len(body))) for _ in range(2))
+    body = body[:at] + data.draw(st.binary(max_size=4)) + body[at + cut :]
+    summed = struct.pack(">II", len(body), crc32(body))
+    written = MAGIC + summed + struct.pack(">I", crc32(summed)) + body
+    found = read_frames(written, len(MAGIC))
+    if found.after == "whole":
+        assert segment(found.records) == written
+    else:
+        assert (found.records, found.after, found.end) == ([], "damaged", len(MAGIC))
 
 
 @pytest.mark.parametrize("length", [1, HEAD_BYTES, HEAD_BYTES + 1, 4096])
