@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from sources.http.server_log import server_log
+
 LOOPBACK = "127.0.0.1"
 CHECK_SECONDS = 5.0
 
@@ -52,7 +54,7 @@ async def serve_status(app: web.Application, port: int = 0, host: str = LOOPBACK
     Raises:
         OSError: the port is in use.
     """
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, logger=server_log, access_log=None)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)

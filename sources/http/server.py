@@ -5,6 +5,7 @@ import asyncio
 from aiohttp import web
 
 from sources.http.app import Collector
+from sources.http.server_log import server_log
 
 
 class CollectorServer:
@@ -28,6 +29,7 @@ class CollectorServer:
     async def start(self) -> None:
         runner = web.AppRunner(
             self._app or self._collector.app(),
+            logger=server_log,
             access_log=None,  # paths and addresses are personal data; the metrics count requests
             auto_decompress=False,  # unpacked, bounded, by sources.http.body
             shutdown_timeout=10.0,
