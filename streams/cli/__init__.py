@@ -7,6 +7,7 @@ from importlib.metadata import version
 import click
 
 from streams.cli.exits import CommandError
+from streams.cli.printing import escaped
 from streams.cli.words import Group
 
 # command -> module; the attribute is called like the command
@@ -61,7 +62,7 @@ def main() -> None:
     try:
         code = cli.main(standalone_mode=False)
     except CommandError as error:
-        click.echo(f"leadstream: {error}", err=True)
+        click.echo("\n".join(map(escaped, f"leadstream: {error}".split("\n"))), err=True)
         sys.exit(error.code)
     except click.ClickException as error:
         error.show()

@@ -80,7 +80,7 @@ def show_lines(lead: PricedLead, history: list[StageTransition]) -> list[str]:
     ]
     for told in history:
         move = f"{stage_name(told['from_stage'])} -> {stage_name(told['to_stage'])}"
-        lines.append(f"  {when(told['at'])}  {move}, {told['cause']}, score {told['score']:.1f}")
+        lines.append(f"  {when(told['at'])}  {move}, {escaped(told['cause'])}, score {told['score']:.1f}")
     return lines
 
 

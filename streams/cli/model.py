@@ -14,7 +14,7 @@ from sources.played import Problem
 from streams.cli.exits import WRONG_INPUT, CommandError
 from streams.cli.model_activation import activate, active
 from streams.cli.model_check import check, checked_file, test
-from streams.cli.printing import escaped
+from streams.cli.printing import escaped, print_json
 from streams.cli.words import Group
 from streams.clock import SystemClock
 from streams.explain import explain_event
@@ -50,9 +50,9 @@ def explain(file: str, event: Path, as_json: bool) -> None:
     """
     found = explain_event(checked_file(file).model, _one_event(event))
     if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
+        print_json(found)
         return
-    click.echo(f"{found['event']}: {found['score']:+.1f} points, stage {found['stage']}")
+    click.echo(f"{escaped(found['event'])}: {found['score']:+.1f} points, stage {found['stage']}")
     for line in found["receipt"]:
         click.echo(f"  {line['points']:+8.1f}  {line['name']}  {line['units']:.2f} x {line['per_unit']:g}")
     if not found["rules"]:

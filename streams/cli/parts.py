@@ -14,7 +14,8 @@ from sources.http.server import CollectorServer
 from sources.spool.spool import SpoolUnusableError
 from streams.brokers import Brokers
 from streams.cli.exits import REFUSED, STOPPED, WRONG_INPUT, CommandError
-from streams.cli.services import DEADLINE_SECONDS, brokers_of, log_to_stderr, reaching, settings_of
+from streams.cli.part_log import log_to_stderr
+from streams.cli.services import DEADLINE_SECONDS, brokers_of, reaching, settings_of
 from streams.cli.words import Choice
 from streams.config import Settings, topics_of
 from streams.delivery import TooManyDeadLettersError

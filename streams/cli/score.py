@@ -1,6 +1,5 @@
 """`leadstream score`: a file, scored and explained without a broker."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from rich.table import Table
 from schemas.records import Part
 from streams.cli.exits import WRONG_INPUT, CommandError
 from streams.cli.model_files import model_or_shipped
-from streams.cli.printing import plural
+from streams.cli.printing import escaped, plural, print_json
 from streams.cli.times import Time, shown_time
 from streams.score_file import Scored, ScoredLead, score_file
 
@@ -41,7 +40,7 @@ def score(file: Path, model_file: str | None, at: int | None, top: int, as_json:
     _tell_problems(file, scored)
     if as_json:
         for lead, _ in scored.leads:
-            click.echo(json.dumps(lead, ensure_ascii=False))
+            print_json(lead)
     else:
         _print(scored, Path(name).name, top)
 
@@ -63,7 +62,7 @@ def _tell_problems(file: Path, scored: Scored) -> None:
     if not scored.problems:
         return
     line, problem = scored.problems[0]
-    first = f"{file.name}:{line}: {problem.reason}: {problem.detail}"
+    first = f"{file.name}:{line}: {problem.reason}: {escaped(problem.detail)}"
     if not scored.records:
         raise CommandError(
             f"no line of {file} could be read; the first: {first}",
@@ -82,7 +81,11 @@ def _print(scored: Scored, model: str, top: int) -> None:
     table.add_column("why", overflow="fold")
     for lead, receipt in shown:
         table.add_row(
-            f"{lead['score']:.1f}", lead["grade"], lead["stage"], escape(lead["id"]), escape(_why(lead, receipt))
+            f"{lead['score']:.1f}",
+            lead["grade"],
+            lead["stage"],
+            escape(escaped(lead["id"])),
+            escape(_why(lead, receipt)),
         )
     console.print(table)
     outcomes = scored.outcomes

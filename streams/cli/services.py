@@ -89,13 +89,6 @@ def run(work: Coroutine[Any, Any, _Result], settings: Settings) -> _Result:
         return asyncio.run(work)
 
 
-def log_to_stderr() -> None:
-    """Logs of a long-running part: one line each, on stderr."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("aiokafka", "faust", "mode", "apprise"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-
-
 async def partition_count(settings: Settings) -> int:
     """How many partitions the topics have.
 
