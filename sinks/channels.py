@@ -38,7 +38,8 @@ class TerminalChannel:
 
 
 class AppriseChannel:
-    """One apprise URL, which is a secret: it shows in no log and no error.
+    """One apprise URL, which is a secret: it shows in no log and no error. Where its service redirects to is not called,
+    unless the URL says `redirect=yes`: the URL is the operator's, the answer is not.
 
     Raises:
         ValueError: apprise cannot read the URL.
@@ -48,7 +49,7 @@ class AppriseChannel:
         # Apprise writes URLs with their tokens into its log when something fails.
         logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
         self._name = name
-        self._apprise = apprise.Apprise()
+        self._apprise = apprise.Apprise(asset=apprise.AppriseAsset(http_redirects=False))
         if not self._apprise.add(url):
             raise ValueError(f"channel {name!r}: its URL is none that apprise knows (https://appriseit.com/services)")
 

@@ -6,9 +6,9 @@ differently the second time ("rebinding") gains nothing.
 
 import socket
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
-from urllib.parse import urlsplit
 
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 # Addresses that carry an IPv4 address inside, and what `is_global` of some Python 3.11 releases lets through.
 _REFUSED_NETWORKS = tuple(
@@ -56,29 +56,32 @@ def _refusal_of(ip: IPv4Address | IPv6Address) -> str | None:
 def check_url(url: str, *, allow_private: bool) -> None:
     """Refuse a URL that could never be called. A host that is a name is checked when it is dialled.
 
+    It is read as the HTTP client reads it, to which `①②⑦.0.0.1` is an address too: one that no resolver is asked for.
+
     Raises:
         ValueError: without the path, which may hold a token.
     """
-    parts = urlsplit(url)
-    host = parts.hostname
+    try:
+        parts = URL(url)
+        host = parts.raw_host
+    except ValueError:
+        raise ValueError("the URL cannot be read") from None  # its text may quote all of it
     if not host or parts.scheme not in ("https", "http"):
         raise ValueError("the URL must begin with https:// and a host")
-    if parts.username is not None or parts.password is not None:
+    if parts.user is not None or parts.password is not None:
         raise ValueError(f"the URL of {host} must not hold a user name or password")
     if allow_private:
         return
     if parts.scheme != "https":
         raise ValueError(f"the URL of {host} must begin with https://")
-    if _is_literal(host) and (why := refusal(host)):
+    if _is_address(host) and (why := refusal(host)):
         raise ValueError(f"{host} is not a public address: {why}")
 
 
-def _is_literal(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
+def _is_address(host: str) -> bool:
+    """Also in the short and the odd forms that some resolvers take, such as `127.1`: no name ends in a number."""
+    last = host.rstrip(".").rpartition(".")[2]
+    return ":" in host or last.isdigit() or last.startswith("0x")
 
 
 class CheckedResolver(AbstractResolver):

@@ -57,6 +57,22 @@ async def test_a_service_that_refuses_is_asked_again_and_no_secret_is_logged(cap
     assert "hook-token" not in told
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_where_a_service_redirects_to_is_not_called(status: int) -> None:
+    got: list[str] = []
+
+    async def redirect(request: web.Request) -> web.Response:
+        got.append(request.path)
+        return web.Response(status=status if request.path == "/hook" else 200, headers={"Location": "/metadata"})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", redirect)
+    async with TestServer(app, host="127.0.0.1") as server:
+        with pytest.raises(RetryLater, match="did not take the message"):
+            await AppriseChannel("inbox", f"json://127.0.0.1:{server.port}/hook").send(TEXT)
+    assert set(got) == {"/hook"}
+
+
 async def test_a_service_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sinks.channels.SEND_SECONDS", 0.05)
     answer = threading.Event()

@@ -97,6 +97,16 @@ def test_no_ipv4_address_that_python_calls_private_or_multicast_passes(ip: IPv4A
         ("https://127.0.0.1/secret-token", "not a public address"),
         ("https://[::1]/secret-token", "not a public address"),
         ("https://169.254.169.254/latest/meta-data", "not a public address"),
+        ("https://①②⑦.0.0.1/secret-token", "127.0.0.1 is not a public address"),
+        ("https://127。0。0。1/secret-token", "127.0.0.1 is not a public address"),
+        ("https://127.1/secret-token", "not a public address"),
+        ("https://127.0.0.1./secret-token", "not a public address"),
+        ("https://2130706433/secret-token", "not a public address"),
+        ("https://0177.0.0.1/secret-token", "not a public address"),
+        ("https://0x7f.0x1/secret-token", "not a public address"),
+        ("https://[::ffff:7f00:1]/secret-token", "not a public address"),
+        ("https://[fe80::1%25eth0]/secret-token", "not a public address"),
+        ("https://hooks.example\\@127.0.0.1/secret-token", "cannot be read"),
     ],
 )
 def test_a_url_that_could_never_be_called_is_refused_without_telling_its_secrets(url: str, why: str) -> None:

@@ -149,6 +149,17 @@ async def test_a_name_that_resolves_to_a_private_address_is_never_dialled(receiv
     await sink.close()
 
 
+async def test_a_dial_goes_to_the_address_that_was_checked(receiver: Receiver) -> None:
+    own_url: str = receiver.url  # type: ignore[attr-defined]  # set by the fixture
+    rebinding = Answers(["127.0.0.1"], ["127.0.0.2"])  # the receiver listens on the first alone
+    url = own_url.replace("127.0.0.1", "hooks.example")
+    sink = WebhookSink(WebhookSettings(url, (SECRET,), allow_private=True), real_ms, rebinding)
+    await sink.open()
+    await sink.deliver([delivery(transition(), 0)])
+    assert (len(receiver.requests), len(rebinding.answers)) == (1, 1)  # it was asked once
+    await sink.close()
+
+
 def test_a_private_url_is_refused_at_the_start_and_no_secret_shows() -> None:
     refused = WebhookSettings("https://10.0.0.1/hook?token=hunter2", (SECRET,))
     with pytest.raises(ValueError, match="not a public address"):

@@ -387,11 +387,14 @@ async def test_a_port_in_use_is_an_error_at_the_start() -> None:
             await other.start()
 
 
-async def test_no_body_and_no_key_is_ever_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_body_and_no_key_is_ever_logged_or_measured(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     async with running_collector() as running:
+        await get(running, "/secret-path?writeKey=secret-key")
+        await post(running, "/v1/page?writeKey=secret-key", PAGE, Authorization="Bearer secret-key")
         await post(running, "/v1/page", {**PAGE, "anonymousId": "secret-visitor", "writeKey": "secret-key"})
         await post(running, "/v1/page", b'{"secret-body"')
         running.producer.away = True
         await post(running, "/v1/page", {**PAGE, "writeKey": "secret-key"})
     assert "secret" not in caplog.text
+    assert "secret" not in str(running.metrics.counts)

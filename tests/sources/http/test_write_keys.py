@@ -1,4 +1,5 @@
 import base64
+from hmac import compare_digest
 
 import pytest
 from hypothesis import given
@@ -39,6 +40,19 @@ def test_a_key_is_found_by_its_exact_text() -> None:
     assert find_key("srv_2 ", KEYS) is None
     assert find_key("", KEYS) is None
     assert find_key(None, KEYS) is None
+
+
+@pytest.mark.parametrize("said", ["web_1", "srv_2", "srv_3", "x", "\ud800"])
+def test_every_key_is_compared_in_constant_time_whichever_fits(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    compared: list[bytes] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append(other)
+        return compare_digest(one, other)
+
+    monkeypatch.setattr("sources.http.write_keys.hmac.compare_digest", compare)
+    find_key(said, KEYS)
+    assert compared == [key.key.encode() for key in KEYS]
 
 
 def test_a_key_is_never_shown() -> None:
