@@ -60,6 +60,14 @@ async def test_records_come_back_in_order_and_once(tmp_path: Path) -> None:
     assert [path.name for path in files_in(tmp_path)] == ["lock"]
 
 
+async def test_only_its_owner_may_read_what_is_spooled(tmp_path: Path) -> None:
+    spool = await opened(tmp_path / "spool")
+    await spool.append(records("ada@bigbank.example"))
+    modes = {path.stat().st_mode & 0o777 for path in files_in(tmp_path / "spool")}
+    assert ((tmp_path / "spool").stat().st_mode & 0o777, modes) == (0o700, {0o600})
+    await spool.close()
+
+
 async def test_what_is_there_at_the_start_is_sent_first(tmp_path: Path) -> None:
     spool = await opened(tmp_path)
     await spool.append(records("1", "2"))
