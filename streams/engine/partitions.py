@@ -88,7 +88,11 @@ class GapError(Exception):
 
 
 class Partitions:
-    """The partitions owned now, and the fold of their batches."""
+    """The partitions owned now, and the fold of their batches.
+
+    Attributes:
+        assigned: the group has given this worker its share, which may be none.
+    """
 
     def __init__(self, send: Send, metrics: Metrics, *, batch_records: int) -> None:
         self._send = send
@@ -96,6 +100,7 @@ class Partitions:
         self._batch_records = batch_records
         self._owned: dict[int, Partition] = {}
         self.events_total = 0
+        self.assigned = False
 
     def __iter__(self) -> Iterator[Partition]:
         return iter(list(self._owned.values()))
@@ -109,10 +114,12 @@ class Partitions:
     def own(self, partitions: Sequence[Partition]) -> None:
         """Replace whatever was owned before."""
         self._owned = {partition.number: partition for partition in partitions}
+        self.assigned = True
 
     def drop(self) -> None:
         """Forget all memory; batches of these partitions are discarded unfolded."""
         self._owned = {}
+        self.assigned = False
 
     def backlogged(self, partition: Partition) -> bool:
         """More than a batch behind: snapshots then wait for the checkpoint, and no tick is written."""

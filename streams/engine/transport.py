@@ -164,6 +164,17 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return False
         return True
 
+    def group_error(self) -> BaseException | None:
+        """Why aiokafka does nothing for the group any more: its task ended, or waits until somebody takes the error, which
+        only a fetch does, and without partitions there is none. None: it works, or has not begun.
+        """
+        coordinator = None if self._consumer is None else self._consumer._coordinator
+        if coordinator is None:
+            return None
+        task = coordinator._coordination_task
+        ended: BaseException | None = task.exception() if task.done() and not task.cancelled() else None
+        return ended or coordinator._pending_exception
+
     def fetched_at(self, tp: TP) -> float | None:
         """Unix time of the last answered fetch of a partition, in seconds."""
         state = self._assignment_state(tp)

@@ -38,6 +38,7 @@ class Vitals:
     checkpoints: Progress = field(default_factory=Progress)
     recovery: Progress = field(default_factory=Progress)
     rebalance: Progress = field(default_factory=Progress)
+    joining: Progress = field(default_factory=Progress)
     fetching: Progress = field(default_factory=Progress)
     failed_at: float | None = None
     failure: str = ""
@@ -66,6 +67,7 @@ def verdict(vitals: Vitals, now: float, limits: Limits) -> str | None:
         ("recovery did not move", vitals.recovery, stall_seconds),
         ("no fetch was answered", vitals.fetching, stall_seconds),
         ("a rebalance did not end", vitals.rebalance, stall_seconds + limits.rebalance_timeout_seconds),
+        ("the group gave no partitions", vitals.joining, stall_seconds + limits.rebalance_timeout_seconds),
     )
     for what, progress, limit in watched:
         since = progress.stuck_since

@@ -82,6 +82,7 @@ class Worker:
         self._stop_requested = asyncio.Event()
         self._failed = asyncio.Event()
         self._recovered = False
+        self._started = False
 
     def run(self, on_started: Callable[[], Coroutine[Any, Any, None]] | None = None) -> int:
         """Work until SIGTERM, SIGINT or a failure.
@@ -217,6 +218,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - fail-stop
             self.fail(f"cannot start: {error!r}")
             return EXIT_STUCK
+        self._started = True
         return 0
 
     async def _stop(self) -> None:
@@ -288,8 +290,11 @@ class Worker:
     def _look(self) -> None:
         now, vitals, topic = time.monotonic(), self._vitals, self.settings.events_topic
         vitals.beat_at = now
-        if self._app.crashed and vitals.stopping_at is None:
-            self.fail(f"Faust crashed: {self._app.crash_reason!r}")
+        if vitals.stopping_at is None:
+            if self._app.crashed:
+                self.fail(f"Faust crashed: {self._app.crash_reason!r}")
+            if self._started and (error := self._thread.group_error()) is not None:
+                self.fail(f"no member of group {self.settings.group} any more: {error}")
         partitions = list(self.partitions)
         fetched_at = None
         for partition in partitions:
@@ -304,6 +309,8 @@ class Worker:
         vitals.fetching.update(fetched_at, work=bool(partitions) and not behind, now=now)
         vitals.recovery.update(self._recovery.restored_total, work=self._recovering is not None, now=now)
         vitals.rebalance.update(self._app.rebalancing_count, work=self._app.rebalancing, now=now)
+        waits = self._started and self._recovering is None and not self.partitions.assigned
+        vitals.joining.update(self._app.rebalancing_count, work=waits, now=now)
         self._metrics.set("leadstream_worker_partitions", len(partitions))
         self._metrics.set("leadstream_worker_checkpoint_age_seconds", self._checkpoint_age_seconds(now))
 

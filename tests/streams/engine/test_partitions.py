@@ -55,6 +55,15 @@ async def test_a_fold_moves_the_offset_and_sends_transitions_and_snapshots() -> 
     assert partitions.events_total == 10
 
 
+async def test_no_partition_is_an_assignment_too() -> None:
+    partitions, _ = owned(partition())
+    assert partitions.assigned
+    partitions.drop()
+    assert not partitions.assigned
+    partitions.own([])
+    assert partitions.assigned
+
+
 async def test_with_a_backlog_snapshots_wait() -> None:
     target = partition(start=0, highwater=100)
     partitions, sent = owned(target)

@@ -3,6 +3,7 @@
 import ssl
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -83,6 +84,8 @@ def vitals(**given: object) -> Vitals:
         (vitals(fetching=Progress(1, NOW - 61)), "no fetch was answered for 61 s although there is work"),
         (vitals(rebalance=Progress(1, NOW - 89)), None),
         (vitals(rebalance=Progress(1, NOW - 91)), "a rebalance did not end for 91 s although there is work"),
+        (vitals(joining=Progress(1, NOW - 89)), None),
+        (vitals(joining=Progress(1, NOW - 91)), "the group gave no partitions for 91 s although there is work"),
         (vitals(failed_at=NOW - 1, failure="x"), None),
         (vitals(failed_at=NOW - FAILED_GRACE_SECONDS - 1, failure="x"), "the worker failed but did not end: x"),
         (vitals(stopping_at=NOW - 25), None),
@@ -140,3 +143,24 @@ def test_a_worker_is_not_ready_before_it_has_recovered() -> None:
     worker.fail("no answer")
     worker.fail("and then more")
     assert (worker.health()["alive"], worker.health()["failure"]) == (False, "no answer")
+
+
+def test_a_worker_without_a_group_is_watched_and_stops_when_the_group_is_lost_for_good() -> None:
+    settings = EngineSettings("127.0.0.1:1", "events", "rows", ("transitions",))
+    worker = create_worker(settings, lambda _: ToyState("transitions"), FixedClock(), CountingMetrics())
+    thread = SimpleNamespace(group_error=lambda: None)
+    worker._app = SimpleNamespace(
+        crashed=False, rebalancing=False, rebalancing_count=0, consumer=SimpleNamespace(thread=thread)
+    )
+    worker._look()
+    assert worker._vitals.joining.stuck_since is None, "it has not begun to join"
+    worker._started = True
+    worker._look()
+    assert worker._vitals.joining.stuck_since is not None
+    worker.partitions.own([])
+    worker._look()
+    assert worker._vitals.joining.stuck_since is None, "no partition is a share too"
+    assert worker.health()["alive"]
+    thread.group_error = lambda: RuntimeError("the task of the group has ended")
+    worker._look()
+    assert worker.health()["failure"] == "no member of group leadstream any more: the task of the group has ended"

@@ -13,8 +13,10 @@ from typing import Any
 import aiokafka
 import faust
 import pytest
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.consumer.subscription_state import TopicPartitionState
+from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartitionState
+from aiokafka.errors import GroupAuthorizationFailedError
 from faust.transport import conductor
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.transport.drivers import aiokafka as driver
@@ -36,6 +38,7 @@ from streams.engine.transport import (
     SilentMonitor,
     Transport,
 )
+from tests.eventually import eventually
 from tests.streams.engine.cluster import engine_settings
 from tests.streams.engine.doubles import CountingMetrics, Record
 from tests.streams.engine.toy import ToyState
@@ -326,3 +329,34 @@ async def test_without_an_answer_in_time_the_worker_joins_again(consumer: Any, m
     monkeypatch.setattr(consumer._thread, "_ensure_consumer", lambda: SimpleNamespace(_coordinator=coordinator))
     assert not await consumer._thread._is_member(5, 0.05)
     assert coordinator.rejoined
+
+
+def coordination() -> tuple[GroupCoordinator, SubscriptionState]:
+    """Of a client that knows no broker, as after the metadata of one that is just coming up."""
+    subscription = SubscriptionState()
+    subscription.register_fetch_waiters(set())
+    return GroupCoordinator(AIOKafkaClient(bootstrap_servers="127.0.0.1:1"), subscription), subscription
+
+
+async def test_a_coordination_that_has_ended_is_seen_also_without_a_fetch(
+    consumer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert consumer._thread.group_error() is None, "it has not begun"
+    coordinator, subscription = coordination()
+    monkeypatch.setattr(consumer._thread, "_consumer", SimpleNamespace(_coordinator=coordinator))
+    assert consumer._thread.group_error() is None, "nothing is subscribed yet"
+    subscription.subscribe({"x.events"})
+    await eventually(coordinator._coordination_task.done)
+    assert "Did we not perform bootstrap?" in str(consumer._thread.group_error())
+
+
+async def test_an_error_that_waits_for_a_fetch_is_seen_before_it(
+    consumer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coordinator, _ = coordination()
+    monkeypatch.setattr(consumer._thread, "_consumer", SimpleNamespace(_coordinator=coordinator))
+    pushing = asyncio.create_task(coordinator._push_error_to_user(GroupAuthorizationFailedError("x")))
+    await eventually(lambda: consumer._thread.group_error() is not None)
+    assert isinstance(consumer._thread.group_error(), GroupAuthorizationFailedError)
+    await coordinator.close()
+    await pushing
