@@ -82,7 +82,7 @@ class Worker:
         self._stop_requested = asyncio.Event()
         self._failed = asyncio.Event()
         self._recovered = False
-        self._started = False
+        self._joins = False
 
     def run(self, on_started: Callable[[], Coroutine[Any, Any, None]] | None = None) -> int:
         """Work until SIGTERM, SIGINT or a failure.
@@ -213,12 +213,12 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - whatever it is, there is no broker to work with
             self.fail(f"cannot reach a broker at {settings.bootstrap_servers}: {error}")
             return EXIT_UNREACHABLE
+        self._joins = True  # from here on: the start itself waits for the group
         try:
             await self._app.start()
         except Exception as error:  # noqa: BLE001 - fail-stop
             self.fail(f"cannot start: {error!r}")
             return EXIT_STUCK
-        self._started = True
         return 0
 
     async def _stop(self) -> None:
@@ -293,7 +293,7 @@ class Worker:
         if vitals.stopping_at is None:
             if self._app.crashed:
                 self.fail(f"Faust crashed: {self._app.crash_reason!r}")
-            if self._started and (error := self._thread.group_error()) is not None:
+            if self._joins and (error := self._thread.group_error()) is not None:
                 self.fail(f"no member of group {self.settings.group} any more: {error}")
         partitions = list(self.partitions)
         fetched_at = None
@@ -309,7 +309,7 @@ class Worker:
         vitals.fetching.update(fetched_at, work=bool(partitions) and not behind, now=now)
         vitals.recovery.update(self._recovery.restored_total, work=self._recovering is not None, now=now)
         vitals.rebalance.update(self._app.rebalancing_count, work=self._app.rebalancing, now=now)
-        waits = self._started and self._recovering is None and not self.partitions.assigned
+        waits = self._joins and self._recovering is None and not self.partitions.assigned
         vitals.joining.update(self._app.rebalancing_count, work=waits, now=now)
         self._metrics.set("leadstream_worker_partitions", len(partitions))
         self._metrics.set("leadstream_worker_checkpoint_age_seconds", self._checkpoint_age_seconds(now))

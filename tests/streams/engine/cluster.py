@@ -67,11 +67,13 @@ class ToyWorker:
         self._log = log
 
     @classmethod
-    async def start(cls, settings: EngineSettings, log: Path, **toy: Any) -> "ToyWorker":
+    async def start(
+        cls, settings: EngineSettings, log: Path, *, module: str = "tests.streams.engine.toy_worker", **toy: Any
+    ) -> "ToyWorker":
         given = {name: value for name, value in asdict(settings).items() if name != "security"}
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "tests.streams.engine.toy_worker", json.dumps({**given, "toy": toy}),
+                sys.executable, "-m", module, json.dumps({**given, "toy": toy}),
                 cwd=ROOT, stdout=output, stderr=output, stdin=asyncio.subprocess.DEVNULL,
             )  # fmt: skip
         return cls(process, log)
@@ -98,15 +100,20 @@ class ToyWorker:
 
 @dataclass
 class Load:
-    """Events sent at a steady rate; `sent` counts the confirmed ones per key."""
+    """Events sent at a steady rate; `sent` counts the confirmed ones per key. `patience_seconds`: for the broker's answer."""
 
     settings: EngineSettings
     partitions: int
     leads: int = 500
+    patience_seconds: float = 40.0
     sent: Counter[bytes] = field(default_factory=Counter)
 
     async def send(self, events: int, rate: float | None = None) -> None:
-        producer = AIOKafkaProducer(bootstrap_servers=self.settings.bootstrap_servers, linger_ms=5)
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.settings.bootstrap_servers,
+            linger_ms=5,
+            request_timeout_ms=int(self.patience_seconds * 1000),
+        )
         await producer.start()
         loop = asyncio.get_running_loop()
         started = loop.time()

@@ -154,7 +154,7 @@ def test_a_worker_without_a_group_is_watched_and_stops_when_the_group_is_lost_fo
     )
     worker._look()
     assert worker._vitals.joining.stuck_since is None, "it has not begun to join"
-    worker._started = True
+    worker._joins = True
     worker._look()
     assert worker._vitals.joining.stuck_since is not None
     worker.partitions.own([])

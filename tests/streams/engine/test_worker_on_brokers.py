@@ -7,6 +7,7 @@ import random
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -42,7 +43,7 @@ class Site:
         self._directory = directory
         self.workers: list[ToyWorker] = []
 
-    async def worker(self, settings: EngineSettings | None = None, **toy: object) -> ToyWorker:
+    async def worker(self, settings: EngineSettings | None = None, **toy: Any) -> ToyWorker:
         log = self._directory / f"worker{len(self.workers)}.log"
         worker = await ToyWorker.start(settings or self.settings, log, **toy)
         self.workers.append(worker)
@@ -220,6 +221,13 @@ async def test_without_a_broker_it_ends_with_3_and_names_the_address(tmp_path: P
         assert "cannot reach a broker at 127.0.0.1:1" in worker.log()
     finally:
         await worker.kill()
+
+
+async def test_without_its_group_it_ends_instead_of_waiting_for_ever(site: Site) -> None:
+    """Seen after broker outages: aiokafka's task for the group had ended, and nobody noticed."""
+    worker = await site.worker(names_no_broker=True)
+    assert await worker.wait(30) == EXIT_STUCK, worker.log()
+    assert f"no member of group {site.settings.group} any more: " in worker.log()
 
 
 async def test_a_missing_output_topic_ends_it_at_the_start(site: Site) -> None:

@@ -1,11 +1,15 @@
 """A worker process with the toy fold: `python -m tests.streams.engine.toy_worker '{"bootstrap_servers": ...}'`.
 
-The JSON holds EngineSettings by name and, under `toy`, keyword arguments of ToyState.
+The JSON holds EngineSettings by name and, under `toy`, keyword arguments of ToyState. `names_no_broker` among these: the
+client meets a cluster that names no broker yet, as one that is just coming up, when it looks for its group.
 """
 
 import json
 import logging
 import sys
+from typing import Any
+
+from aiokafka.client import AIOKafkaClient
 
 from streams.clock import SystemClock
 from streams.engine.settings import EngineSettings
@@ -18,6 +22,8 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
     given = json.loads(sys.argv[1])
     toy = given.pop("toy", {})
+    if toy.pop("names_no_broker", False):
+        AIOKafkaClient.coordinator_lookup = _coordinator_lookup
     settings = EngineSettings(**{**given, "output_topics": tuple(given["output_topics"])})
     transitions, *snapshots = settings.output_topics
     worker = create_worker(
@@ -27,6 +33,10 @@ def main() -> int:
         CountingMetrics(),
     )
     return worker.run()
+
+
+async def _coordinator_lookup(*_: Any) -> Any:
+    raise AssertionError("Did we not perform bootstrap?")  # as aiokafka says it
 
 
 if __name__ == "__main__":
