@@ -36,6 +36,9 @@ class PartitionFold:
     Args:
         topic: name of the events topic, for dead letters.
         first_model: the first activation in this partition's log and its time, for the records before it.
+
+    Attributes:
+        newest_row_offset: highest offset of a restored row version of the current epoch; -1 if there is none.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class PartitionFold:
         self._partition = partition
         self.epoch = 0
         self.next_offset: int | None = None
+        self.newest_row_offset = NO_VERSION[1]
         self.models = ModelLog(first_model)
         self._outbox = Outbox(topic, partition)
         self.leads = LeadRows(partition, partitions, self.models, self._outbox)
@@ -184,19 +188,15 @@ class PartitionFold:
                 raise UnreadableRowError(f"model of {PART_KEY!r}: {error}") from error
         newest = self.models.newest
         entries = []
-        for key in self.rows.all_keys():
-            header = self.rows.header(key)
-            if header is not None and not header.gone:
+        for key, header in self.rows.headers():  # one look at each row: there may be a million
+            epoch, offset = header.version
+            if epoch == self.epoch and offset > self.newest_row_offset:
+                self.newest_row_offset = offset
+            if not header.gone:
                 stale = newest is not None and header.model_stamp != newest.stamp
                 entries.append((newest.at if stale and newest is not None else header.wake_at, key))
         self.leads.wakeups.replace(entries)
         self._restored_models.clear()
-
-    @property
-    def newest_row_offset(self) -> int:
-        """Highest offset of a row version of the current epoch; -1 if there is none."""
-        versions = (header.version for key in self.rows.all_keys() if (header := self.rows.header(key)))
-        return max((offset for epoch, offset in versions if epoch == self.epoch), default=NO_VERSION[1])
 
     def take_checkpoint(self, next_offset: int) -> list[tuple[bytes, bytes | None]]:
         """The changelog records that bring the changelog to `next_offset`; the partition's own row is the last."""

@@ -5,6 +5,7 @@ one piece, so none is kept open.
 """
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from schemas.rows import Header, PricedRow, Row, Version, pack_row, read_header, stage_of, unpack_priced, unpack_row
@@ -45,6 +46,10 @@ class RowStore:
     def all_keys(self) -> list[bytes]:
         """Every key, gone rows among them."""
         return list(self._packed)
+
+    def headers(self) -> Iterator[tuple[bytes, Header]]:
+        """Every key with the header of its row, gone rows among them."""
+        return ((key, read_header(data)) for key, data in self._packed.items())
 
     def header(self, key: bytes) -> Header | None:
         data = self._packed.get(key)
@@ -98,13 +103,16 @@ class RowStore:
         if data is None:
             self.take_out(key)
             return
-        header, before = read_header(data), self.header(key)
-        if before is not None and before.version > header.version:
-            self._dirty.add(key)
-            return
+        header, before = read_header(data), self._packed.get(key)
+        if before is not None:
+            if read_header(before).version > header.version:
+                self._dirty.add(key)
+                return
+            self._dirty.discard(key)
+            self._gone.discard(key)
         self._packed[key] = data
-        self._dirty.discard(key)
-        (self._gone.add if header.gone else self._gone.discard)(key)
+        if header.gone:
+            self._gone.add(key)
 
     def take_dirty(self, committed: int) -> list[tuple[bytes, bytes | None]]:
         """Rows changed since the last call; rows gone before the committed offset leave as nulls, and memory."""

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from processors.fold_partition import OldFoldError, PartitionFold
+from processors.fold_partition import PART_KEY, OldFoldError, PartitionFold
 from schemas.codec import decode, encode
 from schemas.keys import CONTROL_KEY, partition_of
-from schemas.rows import UnreadableRowError, pack_row
+from schemas.rows import Row, UnreadableRowError, pack_row
 from tests.processors.history import LEAD, History, Logged, model_record
 from tests.processors.small_models import COUNTING, STAGED, changed
 
@@ -217,12 +217,49 @@ def test_a_changelog_without_the_model_in_force_says_so() -> None:
 
 def test_the_newest_row_is_one_of_the_current_epoch() -> None:
     history = History(COUNTING)
-    assert history.fold.newest_row_offset == -1
+    changelog: list[tuple[bytes, bytes | None]] = []
+
+    def newest_after_recovery() -> int:
+        changelog.extend(history.fold.take_checkpoint(len(history.log)))
+        fold = PartitionFold("events", 0, 1)
+        for key, value in changelog:
+            fold.restore(key, value)
+        fold.restored()
+        return fold.newest_row_offset
+
+    assert newest_after_recovery() == -1
     history.act(0)
     history.act(0, key=b"1other")
-    assert history.fold.newest_row_offset == 3
+    assert newest_after_recovery() == 3
     history.record(0, CONTROL_KEY, encode("Epoch", {"epoch": 2}))
-    assert history.fold.newest_row_offset == -1
+    assert newest_after_recovery() == -1
+
+
+OLD, NEW = (pack_row((1, offset), 0, 0, Row(0, "visitor", 0)) for offset in (4, 7))
+GONE = pack_row((1, 9), 0, 0, None)
+
+
+@pytest.mark.parametrize(
+    ("changelog", "kept", "written_again"),
+    [
+        ([OLD, NEW], NEW, False),
+        ([NEW, OLD], NEW, True),
+        ([NEW, OLD, NEW], NEW, False),
+        ([OLD, GONE], GONE, False),
+        ([GONE, NEW], GONE, True),
+        ([GONE, None, OLD], OLD, False),
+        ([NEW, OLD, None], None, False),
+    ],
+)
+def test_of_several_records_of_a_row_the_newest_counts_wherever_it_stands(
+    changelog: list[bytes | None], kept: bytes | None, *, written_again: bool
+) -> None:
+    fold = PartitionFold("events", 0, 1)
+    for value in changelog:
+        fold.restore(LEAD, value)
+    fold.restored()
+    assert fold.rows.packed(LEAD) == kept
+    assert [key for key, _ in fold.take_checkpoint(8)] == ([LEAD] if written_again else []) + [PART_KEY]
 
 
 def test_leads_are_counted_by_stage() -> None:
