@@ -17,11 +17,16 @@ from streams.verify_report import Difference
 
 @dataclass(frozen=True, slots=True)
 class LiveRows:
-    """`meta`: the partition's own row, and the models that it names, as packed records by key."""
+    """Attributes:
+    meta: the partition's own row, and the models that it names, as packed records by key.
+    unreadable: key -> offset of its newest record, which cannot be read, and why. A later record of the key that can be
+        read, or its deletion, stands in for such a one.
+    """
 
     rows: RowStore
     bounds: Bounds
     meta: dict[bytes, bytes]
+    unreadable: dict[bytes, tuple[int, str]]
 
 
 async def read_live_rows(
@@ -31,8 +36,8 @@ async def read_live_rows(
 
     `only` restricts it to these leads. Second: what is wrong with the changelog itself.
     """
-    found = []
     models: dict[bytes, bytes] = {}
+    unreadable: dict[bytes, tuple[int, str]] = {}
     async for record in read_log(brokers, [tp]):
         key = record.key or b""
         meta = key == PART_KEY or key.startswith(MODEL_PREFIX)
@@ -41,19 +46,26 @@ async def read_live_rows(
         try:
             fold.restore(key, record.value)
         except (UnreadableRowError, UndecodableError) as error:
-            where = f"{tp.topic}/{tp.partition} offset {record.offset} key {key!r}"
-            found.append(Difference(where, "record", f"unreadable ({error})", "a row"))
+            unreadable[key] = (record.offset, str(error))
             continue
+        unreadable.pop(key, None)
         if key.startswith(MODEL_PREFIX) and record.value is not None:
             models[key] = record.value
         elif key.startswith(MODEL_PREFIX):
             models.pop(key, None)
+    found = [_unreadable(tp, key, *unreadable[key]) for key in unreadable]
     try:
         fold.restored()
     except UnreadableRowError as error:
         found.append(Difference(f"{tp.topic}/{tp.partition}", "partition's own row", f"unusable ({error})", "usable"))
     found += [_stale(key, tp) for key, _ in fold.rows.take_dirty(0)]  # what recovery would write again
-    return LiveRows(fold.rows, bounds_of(fold), models | fold.own_row()), found
+    return LiveRows(fold.rows, bounds_of(fold), models | fold.own_row(), unreadable), found
+
+
+def _unreadable(tp: TopicPartition, key: bytes, offset: int, why: str) -> Difference:
+    return Difference(
+        f"{tp.topic}/{tp.partition} offset {offset} key {key!r}", "record", f"unreadable ({why})", "a row"
+    )
 
 
 def _stale(key: bytes, tp: TopicPartition) -> Difference:

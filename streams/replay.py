@@ -23,6 +23,11 @@ _DROPPED = frozenset({"bot", "late", "duplicate", "flood", "fenced", "no_such_wo
 _event_id = compile_projection(SCHEMAS["TrackedEvent"], {"event_id", "occurred_at"})
 
 
+def concerns_all(record: ConsumerRecord) -> bool:
+    """Is it of those that every fold of the partition needs, whichever leads it is about?"""
+    return _kind(record.value) in _CONTROL
+
+
 class Replay:
     """Takes the records of one partition from `span.base.folded_to` on, in offset order, then `finish`.
 
@@ -57,13 +62,12 @@ class Replay:
     def take(self, record: ConsumerRecord) -> None:
         self._compare_before(record.offset)
         self._report.records += 1
-        kind = _kind(record.value)
-        if kind not in _CONTROL and self._skips(record):
+        if not concerns_all(record) and self._skips(record):
             return
         self._fold.outcomes.clear()
         sent = self._fold.fold([record])
         [outcome] = self._fold.outcomes
-        if kind == "TrackedEvent":
+        if _kind(record.value) == "TrackedEvent":
             self._count(record, outcome)
         for one in sent:
             if one.kind == "StageTransition" and one.value is not None:

@@ -32,7 +32,7 @@ class RecordWriter:
             await producer.stop()
 
     async def write(
-        self, records: Sequence[tuple[TopicPartition, bytes, bytes]], timestamp_ms: int | None = None
+        self, records: Sequence[tuple[TopicPartition, bytes, bytes | None]], timestamp_ms: int | None = None
     ) -> list[int]:
         """The offset of each. They are on their way together, in this order within a partition. `timestamp_ms` None: now.
 

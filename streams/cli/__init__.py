@@ -27,6 +27,7 @@ _COMMANDS = {
     "tail": "tail",
     "dlq": "dlq",
     "verify": "verify",
+    "rows": "rows",
 }
 
 

@@ -34,6 +34,10 @@ class LogBounds:
     end: int
 
 
+Unreadable = dict[bytes | None, tuple[int, CorruptRowError]]
+"""Of one partition: key -> offset of its newest record, which cannot be read. A later one of the key stands in for it."""
+
+
 class RecoverySource(Protocol):
     def changelog(self, partitions: Sequence[int]) -> AsyncIterator[tuple[int, Sequence[LogRecord]]]:
         """(partition, records) in log order up to the true end of each partition."""
@@ -126,9 +130,12 @@ class Recovery:
         started = time.perf_counter()
         numbers = sorted(numbers)
         states = {number: self._state_factory(number) for number in numbers}
+        unreadable: dict[int, Unreadable] = {number: {} for number in numbers}
         async for number, records in self._source.changelog(numbers):
-            self._restore(number, states[number], records)
+            self._restore(states[number], records, unreadable[number])
             await asyncio.sleep(0)
+        for number in numbers:
+            self._require_readable(number, unreadable[number])
         bounds = await self._source.log_bounds(numbers)  # after the changelog: an old owner may still have written
         partitions = []
         for number, state in states.items():
@@ -142,7 +149,7 @@ class Recovery:
         self._metrics.observe("leadstream_worker_recovery_seconds", time.perf_counter() - started)
         return partitions
 
-    def _restore(self, number: int, state: PartitionState, records: Sequence[LogRecord]) -> None:
+    def _restore(self, state: PartitionState, records: Sequence[LogRecord], unreadable: Unreadable) -> None:
         for record in records:
             key = record.key
             try:
@@ -150,8 +157,14 @@ class Recovery:
                     raise CorruptRowError("a row without a key")  # noqa: TRY301 - joins the one message below
                 state.restore(key, record.value)
             except CorruptRowError as error:
-                raise RecoveryError(
-                    f"{self._changelog_topic}[{number}] offset {record.offset} key {key!r} cannot be read: {error}. "
-                    "Going on would lose points: restore the record, or rebuild the changelog from the log"
-                ) from error
+                unreadable[key] = (record.offset, error)
+            else:
+                unreadable.pop(key, None)
         self.restored_total += len(records)
+
+    def _require_readable(self, number: int, unreadable: Unreadable) -> None:
+        for key, (offset, error) in unreadable.items():
+            raise RecoveryError(
+                f"{self._changelog_topic}[{number}] offset {offset} key {key!r} cannot be read: {error}. "
+                "Going on would lose points. Make the row anew from the log: leadstream rows mend"
+            ) from error

@@ -21,7 +21,7 @@ class Output(NamedTuple):
 
 
 class CorruptRowError(ValueError):
-    """A changelog record that cannot be read. The worker exits: guessing would lose points."""
+    """A changelog record that cannot be read. If no later one of its key can, the worker exits: guessing would lose points."""
 
 
 class StopWorkerError(Exception):

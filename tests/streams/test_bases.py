@@ -28,7 +28,9 @@ def folded() -> LiveRows:
     acts = records(40, 5, 1.0)
     fold.fold([BenchRecord(2 + place, act.timestamp, act.key, act.value) for place, act in enumerate(acts)])
     models = dict(record for record in fold.take_checkpoint(2 + len(acts)) if record[0].startswith(b"00model/"))
-    return LiveRows(fold.rows, bounds_of(fold), {key: value for key, value in models.items() if value} | fold.own_row())
+    return LiveRows(
+        fold.rows, bounds_of(fold), {key: value for key, value in models.items() if value} | fold.own_row(), {}
+    )
 
 
 @pytest.fixture

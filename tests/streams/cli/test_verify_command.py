@@ -106,3 +106,14 @@ async def test_the_result_is_left_as_metrics(fresh: Site, tmp_path: Path) -> Non
 def metrics_in(page: Path) -> dict[str, float]:
     families = text_string_to_metric_families(page.read_text("utf-8"))
     return {sample.name: sample.value for family in families for sample in family.samples}
+
+
+async def test_a_row_that_cannot_be_read_is_made_anew(fresh: Site) -> None:
+    async with fresh.log() as log:
+        await log.write_row(partition_of(ADA, log.partitions), ADA, b"\x09garbage")
+    assert (await fresh.run("verify")).code == 1
+    answer = await fresh.run("rows", "mend")
+    assert (answer.code, answer.out.count("key 1ada: ")) == (0, 1)
+    assert "wrote its row from the log" in answer.out
+    assert (await fresh.run("verify")).code == 0
+    assert (await fresh.run("rows", "mend")).out == "every row can be read; nothing to do\n"

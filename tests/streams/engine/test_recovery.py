@@ -97,6 +97,20 @@ async def test_a_row_that_cannot_be_read_is_named_with_its_offset(key: bytes | N
         await recovery(Source(rows, LogBounds(0, 9))).recover([2], {2: None}, generation=8)
 
 
+@pytest.mark.parametrize("later", [ROW.pack(3, 4), ROW.pack(2, 2), None], ids=["the row", "an older row", "a deletion"])
+async def test_a_later_record_of_the_key_stands_in_for_one_that_cannot_be_read(later: bytes | None) -> None:
+    rows = [(b"1a", ROW.pack(3, 4)), (b"1a", b"short"), (PART, OFFSET.pack(5)), (b"1a", later)]
+    [partition] = await recovery(Source([*rows], LogBounds(0, 9))).recover([2], {2: 5}, generation=8)
+    assert isinstance(partition.state, ToyState)
+    assert partition.state.counts.get(b"1a") == (None if later is None else (3, 4))
+
+
+async def test_a_later_record_of_another_key_does_not() -> None:
+    rows: list[tuple[bytes | None, bytes | None]] = [(b"1a", b"short"), (b"1b", ROW.pack(3, 4)), (b"1b", None)]
+    with pytest.raises(RecoveryError, match=r"rows\[2\] offset 0 key b'1a' cannot be read.*leadstream rows mend"):
+        await recovery(Source(rows, LogBounds(0, 9))).recover([2], {2: None}, generation=8)
+
+
 async def test_each_assignment_gets_a_new_state() -> None:
     again = recovery(Source([], LogBounds(0, 0)))
     first, second = [(await again.recover([0], {0: None}, generation=n))[0] for n in (1, 2)]

@@ -43,7 +43,9 @@ class ToyState:
             if key == PART:
                 (offset,) = OFFSET.unpack(value or b"")
                 self._part = max(offset, self._part or 0)
-            elif value is not None:
+            elif value is None:
+                self.counts.pop(key, None)
+            else:
                 count, offset = ROW.unpack(value)
                 beaten = self.counts.get(key)
                 if beaten is not None and beaten[1] > offset:

@@ -1,0 +1,73 @@
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from aiokafka import TopicPartition
+from aiokafka.admin import RecordsToDelete
+
+from processors.fold_partition import PART_KEY
+from schemas.keys import partition_of
+from streams.mend_rows import CannotMendError, mend_rows
+from streams.provision import admin_client
+from streams.topics import Topics
+from streams.verify import verify
+from tests.brokers import Broker
+from tests.streams.scored_log import SITE, ScoredLog
+
+LEADS = [f"1visitor-{number}".encode() for number in range(4)]
+ADA = LEADS[0]
+GARBAGE = b"\x09garbage"
+
+
+@pytest_asyncio.fixture
+async def log(broker: Broker, prefix: str) -> AsyncIterator[ScoredLog]:
+    """Folded to its end, by two models one after the other; more records wait behind."""
+    async with ScoredLog.start(broker, Topics(prefix=prefix)) as log:
+        await log.traffic(LEADS)
+        await log.work()
+        await log.activate(SITE.replace("points: 15", "points: 16"), n=2)
+        await log.traffic(LEADS)
+        await log.work()
+        await log.act(ADA, url="https://a.example/contact")
+        yield log
+
+
+async def differences(log: ScoredLog) -> list[str]:
+    return [str(each) for each in (await verify(log.brokers, log.topics, log.partitions)).differences]
+
+
+async def test_a_row_that_cannot_be_read_comes_back_from_the_log(log: ScoredLog) -> None:
+    number = partition_of(ADA, log.partitions)
+    before = (await log.rows_of(ADA))[-1]
+    await log.write_row(number, ADA, GARBAGE)
+    await log.write_row(number, b"1nobody", GARBAGE)
+    assert len(await differences(log)) >= 2
+    planned = await mend_rows(log.brokers, log.topics, log.partitions, dry_run=True)
+    assert (await log.rows_of(ADA))[-1] == GARBAGE
+    assert await mend_rows(log.brokers, log.topics, log.partitions) == planned
+    assert [(each.partition, each.key, each.is_row) for each in planned] == [
+        (number, "1visitor-0", True),
+        (number, "1nobody", False),
+    ]
+    assert (await log.rows_of(ADA))[-1] == before
+    assert (await log.records(log.topics.rows, number))[-1].value is None
+    assert await differences(log) == []
+    assert await mend_rows(log.brokers, log.topics, log.partitions) == []
+
+
+async def test_the_partitions_own_record_is_not_made_up(log: ScoredLog) -> None:
+    await log.write_row(1, PART_KEY, GARBAGE)
+    with pytest.raises(CannotMendError, match="partition's own record b'00part' and cannot be read"):
+        await mend_rows(log.brokers, log.topics, log.partitions)
+
+
+async def test_without_the_first_records_of_the_log_no_row_is_made(log: ScoredLog, broker: Broker) -> None:
+    if broker.kind == "embedded":
+        pytest.skip("NOT TESTED ON THE EMBEDDED BROKER: it hangs up when asked to delete records")
+    number = partition_of(ADA, log.partitions)
+    await log.write_row(number, ADA, GARBAGE)
+    async with admin_client(log.brokers) as admin:
+        await admin.delete_records({TopicPartition(log.topics.events, number): RecordsToDelete(before_offset=3)})
+    with pytest.raises(CannotMendError, match="begins at offset 3"):
+        await mend_rows(log.brokers, log.topics, log.partitions)
+    assert (await log.rows_of(ADA))[-1] == GARBAGE
