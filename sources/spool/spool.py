@@ -200,6 +200,8 @@ class Spool:
             failure = error.strerror or repr(error)
         finally:  # whatever happened, nobody waits for ever
             self._waiting_bytes -= size
+            if failure is not None and not self._refused:
+                log.error("the spool in %s cannot be written, clients are told to wait: %s", self._directory, failure)
             self._refused = failure is not None
             if failure is not None:
                 self._ledger.failed(place)

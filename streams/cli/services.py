@@ -59,7 +59,7 @@ def reaching(settings: Settings) -> Iterator[None]:
     try:
         yield
     except TopicsNotReadyError as error:
-        raise CommandError(str(error), code=REFUSED) from error
+        raise CommandError(str(error), "see them all: leadstream topics check", code=REFUSED) from error
     except RedisError as error:
         # The text of the error may quote the address, and the address a password.
         raise CommandError(

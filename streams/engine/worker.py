@@ -198,7 +198,10 @@ class Worker:
     async def _start(self) -> int:
         settings = self.settings
         try:
-            await self._app.maybe_start_producer()
+            async with asyncio.timeout(
+                settings.send_deadline_seconds
+            ):  # it asks for ever a broker that it cannot get at
+                await self._app.maybe_start_producer()
             events, rows, *_ = await self._sender.partition_counts(
                 (settings.events_topic, settings.changelog_topic, *settings.output_topics)
             )
@@ -211,7 +214,7 @@ class Worker:
             self.fail(str(error))
             return EXIT_STUCK
         except Exception as error:  # noqa: BLE001 - whatever it is, there is no broker to work with
-            self.fail(f"cannot reach a broker at {settings.bootstrap_servers}: {error}")
+            self.fail(f"cannot reach a broker at {settings.bootstrap_servers}: {error!r}")
             return EXIT_UNREACHABLE
         self._joins = True  # from here on: the start itself waits for the group
         try:

@@ -120,6 +120,7 @@ async def test_without_topics_a_part_refuses_and_says_what_to_run(
     await eventually(lambda: child.exit_code is not None, seconds=30)
     assert child.exit_code == 4
     assert "leadstream topics ensure" in parts.log("part")
+    assert "leadstream topics check" in parts.log("part")
     assert "Traceback" not in parts.log("part")
 
 

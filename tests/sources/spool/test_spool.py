@@ -182,7 +182,7 @@ async def test_a_full_spool_refuses_and_takes_again_when_some_is_drained(tmp_pat
 
 
 async def test_a_disk_that_refuses_is_an_error_and_what_was_kept_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     spool = await opened(tmp_path)
     await spool.append(records("1"))
@@ -196,9 +196,11 @@ async def test_a_disk_that_refuses_is_an_error_and_what_was_kept_stays(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "write", write)
-    with pytest.raises(SpoolUnusableError, match="No space left on device"):
-        await spool.append(records("2"))
+    for _ in range(2):
+        with pytest.raises(SpoolUnusableError, match="No space left on device"):
+            await spool.append(records("2"))
     assert not spool.takes_records
+    assert caplog.text.count("cannot be written") == 1  # not for each request
     full = False
     await spool.append(records("3"))
     assert spool.takes_records

@@ -213,6 +213,19 @@ def _resident_kib(pid: int) -> int:
     return int(status.split("VmRSS:")[1].split()[0])
 
 
+async def test_a_broker_that_takes_connections_and_says_nothing_ends_it_with_3_in_time(tmp_path: Path) -> None:
+    server = await asyncio.start_server(lambda _, __: None, "127.0.0.1", 0)
+    address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    settings = dataclasses.replace(engine_settings(address, "none.", embedded=True), send_deadline_seconds=1.0)
+    worker = await ToyWorker.start(settings, tmp_path / "log")
+    try:
+        assert await worker.wait(30) == EXIT_UNREACHABLE, worker.log()
+        assert f"cannot reach a broker at {address}: TimeoutError()" in worker.log()
+    finally:
+        await worker.kill()
+        server.close()
+
+
 async def test_without_a_broker_it_ends_with_3_and_names_the_address(tmp_path: Path) -> None:
     settings = engine_settings("127.0.0.1:1", "none.", embedded=True)
     worker = await ToyWorker.start(settings, tmp_path / "log")
