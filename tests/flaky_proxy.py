@@ -3,12 +3,14 @@ middle of a request, is slow, or hangs.
 """
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 
 class FlakyProxy:
-    """Forwards to `target`, a port. `cut_after` bytes of requests, counted from when it is set, it closes every connection
+    """Forwards to `target`, a port. `reset` ends all connections. `cut_after` bytes of requests, counted from when it is set, it closes every connection
     once. `delay_seconds` is added to each answer. While `flows` is cleared, connections stay open and nothing passes.
     """
 
@@ -23,7 +25,11 @@ class FlakyProxy:
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        from_target, to_target = await asyncio.open_connection("127.0.0.1", self.target)
+        try:
+            from_target, to_target = await asyncio.open_connection("127.0.0.1", self.target)
+        except OSError:  # nobody listens there
+            writer.close()
+            return
         self._writers |= {writer, to_target}
         with suppress(ConnectionError):
             await asyncio.gather(self._requests(reader, to_target), self._answers(from_target, writer))
@@ -54,6 +60,13 @@ class FlakyProxy:
             writer.write(data)
             await writer.drain()
         writer.close()
+
+    def reset(self) -> None:
+        """Every connection, as by a firewall: with an RST, at once."""
+        for writer in self._writers:
+            if (sock := writer.get_extra_info("socket")) is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
 
     def close(self) -> None:
         for writer in self._writers:

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.check import Verdict, verdict_of
-from tests.chaos.faults import FAULTS
+from tests.chaos.faults import FAULTS, left_out
+from tests.chaos.recovered import Recovery
 from tests.chaos.site import Site
 
 CALM_SECONDS = 180.0
 QUIET_SECONDS = (2.0, 6.0)  # between two faults
+RECOVERY_SECONDS = 120.0  # a part makes progress within, or ends
 
 
 def main() -> int:
@@ -32,6 +34,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="end with the report as one line")
     options = parser.parse_args()
     logs = options.logs or Path(tempfile.mkdtemp(prefix="leadstream-chaos-"))
+    logs = logs.resolve()
     logs.mkdir(parents=True, exist_ok=True)
     report = asyncio.run(_run(options.seconds, options.seed, options.only.split(","), logs))
     for name, value in report.items():
@@ -59,19 +62,29 @@ async def _run(seconds: float, seed: int, names: list[str], logs: Path) -> dict[
         until = time.monotonic() + seconds
         supervising = asyncio.create_task(site.supervise())
         load = asyncio.create_task(site.load(random.Random(seed), until))
+        impossible = left_out(site)
+        names = [name for name in names if name not in impossible]
+        recovery = Recovery(site)
         queue: list[str] = []
-        while time.monotonic() < until:
+        while names and time.monotonic() < until:
+            await recovery.wait(random_.choice([0, RECOVERY_SECONDS]))  # so that faults meet both calm and turmoil
             await asyncio.sleep(random_.uniform(*QUIET_SECONDS))
+            if time.monotonic() >= until:
+                break
+            recovery.give_up()
             queue = queue or random_.sample(names, len(names))  # each as often as the others
             name = queue.pop()
             say(name.replace("_", " "))
             await FAULTS[name](site, random_)
             done[name] += 1
+            recovery.measure(name)
         calm_at = time.monotonic()
         await load
+        await recovery.wait(RECOVERY_SECONDS)
         recovered, verdict = await _until_right(site, calm_at)
         if not verdict.less and (complaint := await verify(site)):
             verdict.less.append(complaint)
+        verdict.less += sorted(site.complaints)
         say(f"verdict {verdict.word}, {recovered:.1f} s after the last fault")
         supervising.cancel()
         with suppress(asyncio.CancelledError):
@@ -84,8 +97,10 @@ async def _run(seconds: float, seed: int, names: list[str], logs: Path) -> dict[
         "accepted": len(site.accepted),
         "not accepted, sent again": site.refused,
         **verdict.numbers,
-        "restarts": dict(sorted(site.restarts.items())),
-        "seconds to recover": round(recovered, 1),
+        "left out": impossible,
+        "restarts": {name: len(endings) for name, endings in sorted(site.endings.items())},
+        "seconds until all right": round(recovered, 1),
+        "seconds to recover": recovery.table(),
         "more": dict(verdict.more),
         "less": verdict.less[:20],
         "less, in all": len(verdict.less),

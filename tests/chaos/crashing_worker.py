@@ -1,11 +1,9 @@
-"""`leadstream worker` that ends itself, as by SIGKILL, before or after an effect of a checkpoint: CRASH_AT=before:commit:2."""
+"""A worker that ends itself, as by SIGKILL, before or after an effect of a checkpoint."""
 
 import os
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from streams.cli import main
 from streams.engine.effects import KafkaEffects
 
 EFFECTS = ("confirm", "is_member", "write_changelog", "commit")
@@ -29,9 +27,3 @@ def crash_at(point: str) -> None:
         return result
 
     setattr(KafkaEffects, effect, armed)
-
-
-if __name__ == "__main__":
-    crash_at(os.environ.pop("CRASH_AT"))
-    sys.argv = ["leadstream", "worker"]
-    main()

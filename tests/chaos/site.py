@@ -14,17 +14,21 @@ import aiohttp
 from streams.activation import plan_activation, write_activation
 from streams.brokers import Brokers
 from streams.clock import SystemClock
-from streams.embedded.process import Child
+from streams.embedded.process import Child, free_port
 from streams.embedded.store import EmbeddedStore
 from streams.provision import ensure_topics
 from tests.brokers import Broker
 from tests.chaos.outer_world import OuterWorld
+from tests.chaos.small_disk import SmallDisk, small_disk
 from tests.e2e.deployment import PARTITIONS, Deployment
-from tests.kafka.apache import ApacheKafka
+from tests.flaky_proxy import FlakyProxy, flaky_proxy
+from tests.kafka.apache import ApacheKafka, class_path
 
 LEADS = 500  # so many that none has 2,000 views, from which on its row takes no more
 EVENTS_PER_SECOND = 60
 REPEATED = 0.05  # of the requests are sent once more, as clients do
+LINKED = ("worker-1", "worker-2", "sink-redis", "sink-webhook")  # reach Kafka through a link of their own
+KAFKA_DISK_BYTES, SPOOL_DISK_BYTES = 4 << 30, 64 << 20
 SECRET = "whsec_Y2hhb3MgY2hhb3MgY2hhb3MgY2hhb3M="
 MODEL = """
 leadstream: 1
@@ -40,25 +44,49 @@ stages:
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Of a part: its exit code, and what it wrote since its start."""
+
+    code: int
+    said: str
+
+    @property
+    def reason(self) -> str:
+        lines = [line for line in self.said.splitlines() if line.strip()]
+        telling = [line for line in lines if "worker stops:" in line or "ending the process" in line]
+        return [*lines, *telling][-1][:300] if lines else "(it said nothing)"
+
+
 @dataclass
 class Site:
     kafka: ApacheKafka
     store: EmbeddedStore
     world: OuterWorld
     parts: Deployment
+    links: dict[str, FlakyProxy]
+    kafka_disk: SmallDisk
+    spool_disk: SmallDisk
     say: Callable[[str], None]
     accepted: set[tuple[str, str]] = field(default_factory=set)  # (lead, event id) that a 2xx was given for
     refused: int = 0
-    restarts: dict[str, int] = field(default_factory=dict)
+    told_to_wait: int = 0  # requests that were answered with 503
+    complaints: set[str] = field(default_factory=set)  # what a fault found that must not be
+    endings: dict[str, list[Ending]] = field(default_factory=dict)
     wanted: set[str] = field(default_factory=set)  # parts that have to run
     stopped: set[str] = field(default_factory=set)  # by SIGSTOP
     crash_points: dict[str, str] = field(default_factory=dict)  # of the next start of a worker
+    descriptors: dict[str, int] = field(default_factory=dict)  # the most, of the next start of a worker
+    log_begins: dict[str, int] = field(default_factory=dict)  # of the last start of a part, in bytes
 
     @classmethod
     @asynccontextmanager
     async def running(cls, logs: Path, say: Callable[[str], None]) -> AsyncIterator["Site"]:
         async with AsyncExitStack() as stack:
-            kafka = await stack.enter_async_context(ApacheKafka.start())
+            kafka_disk = stack.enter_context(small_disk(logs / "kafka" / "data", KAFKA_DISK_BYTES))
+            spool_disk = stack.enter_context(small_disk(logs / "spool-disk", SPOOL_DISK_BYTES))
+            links = {name: await stack.enter_async_context(flaky_proxy(free_port())) for name in LINKED}
+            kafka = await _kafka(logs / "kafka", links, stack)
             store = await stack.enter_async_context(EmbeddedStore.start(logs / "store.log"))
             world = await stack.enter_async_context(OuterWorld.running())
             parts = Deployment(Broker("apache", kafka.bootstrap_servers), store.url, "chaos.", logs)
@@ -66,7 +94,7 @@ class Site:
             await ensure_topics(brokers, parts.topics, partitions=PARTITIONS)
             activation = await plan_activation(brokers, parts.topics, PARTITIONS, MODEL, notify=False)
             await write_activation(brokers, parts.topics, activation, SystemClock().now_ms)
-            site = cls(kafka, store, world, parts, say)
+            site = cls(kafka, store, world, parts, links, kafka_disk, spool_disk, say)
             stack.push_async_callback(site.end)
             for name in ("collector", "worker-1", "worker-2", "sink-redis", "sink-webhook"):
                 site.start(name)
@@ -76,37 +104,78 @@ class Site:
     def start(self, name: str) -> Child:
         """Start a part, or start it again."""
         self.wanted.add(name)
+        log, clock = self.parts.logs / f"{name}.log", self._clock_file(name)
+        self.log_begins[name] = log.stat().st_size if log.exists() else 0
+        if not clock.exists():
+            clock.write_text("0")
+        settings = {"CLOCK_FILE": str(clock), **self._settings_of(name)}
+        if name in self.links:
+            settings["KAFKA_BOOTSTRAP_SERVERS"] = f"127.0.0.1:{self.links[name].own_port}"
         kind, _, which = name.partition("-")
-        if kind == "collector":
-            spool = {"LEADSTREAM_COLLECTOR_SPOOL_DIR": str(self.parts.logs / "spool")}
-            return self.parts.start(name, "collector", port="LEADSTREAM_COLLECTOR_PORT", **spool)
-        if kind == "sink":
-            webhook = {
+        command = (kind, which) if kind == "sink" else (kind,)
+        port = {"collector": "LEADSTREAM_COLLECTOR_PORT", "sink": "LEADSTREAM_SINKS_STATUS_PORT"}
+        return self.parts.start(
+            name, *command, port=port.get(kind, "LEADSTREAM_WORKER_STATUS_PORT"), module="tests.chaos.part", **settings
+        )
+
+    def _settings_of(self, name: str) -> dict[str, str]:
+        if name == "collector":
+            return {"LEADSTREAM_COLLECTOR_SPOOL_DIR": str(self.spool_disk.directory / "spool")}
+        if name.startswith("sink"):
+            return {
                 "LEADSTREAM_WEBHOOK_URL": self.world.url,
                 "LEADSTREAM_WEBHOOK_SECRET": SECRET,
                 "LEADSTREAM_WEBHOOK_ALLOW_PRIVATE": "true",
             }
-            return self.parts.start(name, "sink", which, port="LEADSTREAM_SINKS_STATUS_PORT", **webhook)
-        worker = {"port": "LEADSTREAM_WORKER_STATUS_PORT", "LEADSTREAM_WORKER_INSTANCE_ID": name}
+        worker = {"LEADSTREAM_WORKER_INSTANCE_ID": name}
         if (point := self.crash_points.pop(name, None)) is not None:
-            return self.parts.start(name, module="tests.chaos.crashing_worker", CRASH_AT=point, **worker)
-        return self.parts.start(name, "worker", **worker)
+            worker["CRASH_AT"] = point
+        if (most := self.descriptors.pop(name, None)) is not None:
+            worker["DESCRIPTORS"] = str(most)
+        return worker
 
     async def supervise(self) -> None:
         """Start again what has ended, as an orchestrator does."""
         while True:
             for name in sorted(self.wanted):
-                child = self.parts.children[name]
-                if child.exit_code is not None:
-                    self.restarts[name] = self.restarts.get(name, 0) + 1
-                    self.say(f"{name} ended with {child.exit_code}, is started again: {self.last_line(name)}")
+                code = self.parts.children[name].exit_code
+                if code is not None:
+                    said = (self.parts.logs / f"{name}.log").read_bytes()[self.log_begins[name] :]
+                    ending = Ending(code, said.decode(errors="replace"))
+                    self.endings.setdefault(name, []).append(ending)
+                    self.say(f"{name} ended with {code}, is started again: {ending.reason}")
                     self.stopped.discard(name)
                     self.start(name)
             await asyncio.sleep(0.5)
 
-    def last_line(self, name: str) -> str:
-        lines = [line for line in self.parts.log(name).splitlines() if line.strip()]
-        return lines[-1][-200:] if lines else "(it said nothing)"
+    async def ending(self, fits: Callable[[str, Ending], bool], seconds: float) -> bool:
+        """Wait for an ending that comes from now on; False if none came in time."""
+        seen = {name: len(endings) for name, endings in self.endings.items()}
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            for name, endings in self.endings.items():
+                if any(fits(name, ending) for ending in endings[seen.get(name, 0) :]):
+                    return True
+            await asyncio.sleep(0.2)
+        return False
+
+    async def is_ready(self, name: str) -> bool:
+        with suppress(aiohttp.ClientError, TimeoutError, OSError):
+            async with (
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
+                session.get(f"http://127.0.0.1:{self.parts.ports[name]}/readyz") as response,
+            ):
+                return response.status == 200
+        return False
+
+    def step_clock(self, name: str, ahead_seconds: int) -> None:
+        """Of a part that runs, and of its next starts."""
+        partial = self._clock_file(name).with_suffix(".partial")
+        partial.write_text(str(ahead_seconds))
+        partial.replace(self._clock_file(name))
+
+    def _clock_file(self, name: str) -> Path:
+        return self.parts.logs / f"{name}.clock"
 
     def send(self, name: str, number: signal.Signals) -> None:
         child = self.parts.children[name]
@@ -153,6 +222,10 @@ class Site:
     async def _post(self, session: aiohttp.ClientSession, body: dict[str, object]) -> bool:
         with suppress(aiohttp.ClientError, TimeoutError, OSError):
             async with session.post(f"{self.parts.url}/v1/page", json=body) as response:
+                if response.status == 503:
+                    self.told_to_wait += 1
+                    if "Retry-After" not in response.headers:
+                        self.complaints.add("a 503 of the collector has no Retry-After")
                 return response.status == 200
         return False
 
@@ -165,3 +238,20 @@ class Site:
                 child.send(signal.SIGTERM)
         for child in children.values():
             await child.stop(grace_seconds=20)
+
+
+async def _kafka(directory: Path, links: dict[str, FlakyProxy], stack: AsyncExitStack) -> ApacheKafka:
+    """With a listener behind each link, whose clients are told the port of the link."""
+    names = {name: name.upper().replace("-", "") for name in links}
+    protocols = ",".join(f"{each}:PLAINTEXT" for each in ("PLAINTEXT", "CONTROLLER", *names.values()))
+    await asyncio.to_thread(class_path)
+    kafka = ApacheKafka(
+        directory,
+        {"listener.security.protocol.map": protocols, "inter.broker.listener.name": "PLAINTEXT"},
+        listeners={names[name]: link.target for name, link in links.items()},
+        advertised={names[name]: link.own_port for name, link in links.items()},
+    )
+    stack.callback(kafka.kill)
+    await kafka.format()
+    await kafka.boot()
+    return kafka

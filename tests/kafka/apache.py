@@ -62,9 +62,11 @@ class ApacheKafka:
         number: int = 1,
         controllers: Sequence[int] = (),
         listeners: Mapping[str, int] = MappingProxyType({}),
+        advertised: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         """`controllers`: the ports of the quorum, in the order of the nodes' numbers; none: it is alone. `listeners`:
-        ports by name, beside the one in plain text.
+        ports by name, beside the one in plain text. `advertised`: the ports that clients of a listener are told, where
+        these are others.
         """
         self.number = number
         self.port = free_port()
@@ -73,7 +75,7 @@ class ApacheKafka:
         self._directory = directory
         self._config = directory / "server.properties"
         quorum = controllers or (free_port(),)
-        values = _properties(self.data, number, quorum, {"PLAINTEXT": self.port, **listeners})
+        values = _properties(self.data, number, quorum, {"PLAINTEXT": self.port, **listeners}, advertised)
         self._config.write_text("".join(f"{key}={value}\n" for key, value in {**values, **settings}.items()))
         self._child: Child | None = None
 
@@ -113,6 +115,11 @@ class ApacheKafka:
     @property
     def pid(self) -> int:
         return self._running().pid
+
+    @property
+    def has_ended(self) -> bool:
+        """By itself."""
+        return self._child is not None and self._child.exit_code is not None
 
     def kill(self) -> None:
         """SIGKILL, reaped. Nothing happens where it does not run."""
@@ -173,15 +180,18 @@ def _java(main: str, *arguments: str) -> list[str]:
     return [java, *_JVM, log_level, "-cp", class_path(), main, *arguments]
 
 
-def _properties(data: Path, number: int, quorum: Sequence[int], listeners: Mapping[str, int]) -> dict[str, str]:
+def _properties(
+    data: Path, number: int, quorum: Sequence[int], listeners: Mapping[str, int], advertised: Mapping[str, int]
+) -> dict[str, str]:
     ports = [f"{name}://{LOOPBACK}:{port}" for name, port in listeners.items()]
+    told = [f"{name}://{LOOPBACK}:{port}" for name, port in {**listeners, **advertised}.items()]
     return {
         "process.roles": "broker,controller",
         "node.id": str(number),
         "controller.quorum.voters": ",".join(f"{each}@{LOOPBACK}:{port}" for each, port in enumerate(quorum, 1)),
         "controller.listener.names": "CONTROLLER",
         "listeners": ",".join([*ports, f"CONTROLLER://{LOOPBACK}:{quorum[number - 1]}"]),
-        "advertised.listeners": ",".join(ports),
+        "advertised.listeners": ",".join(told),
         "log.dirs": str(data),
         "auto.create.topics.enable": "false",
         "group.initial.rebalance.delay.ms": "0",

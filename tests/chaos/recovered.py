@@ -1,0 +1,103 @@
+"""When nothing of a fault is left: the spool is empty, and worker and sinks have committed all that came before."""
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from statistics import median
+
+import aiohttp
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams.brokers import Brokers
+from streams.log_reader import log_end
+from streams.provision import admin_client
+from streams.topics import WORKER_GROUP, sink_group
+from tests.chaos.site import Site
+from tests.e2e.deployment import PARTITIONS
+
+ASK_EVERY_SECONDS = 0.3
+ASK_SECONDS = 5.0  # no answer in so long is none
+SPOOLED = re.compile(r"^leadstream_collector_spool_records (\S+)$", re.MULTILINE)
+
+
+async def until_caught_up(site: Site) -> None:
+    """Return when all that was accepted before the call is folded, and what came of it delivered."""
+    topics = site.parts.topics
+    await _until(lambda: _spool_is_empty(site))
+    await _until_committed(site, {WORKER_GROUP}, [topics.events])
+    await _until_committed(site, {sink_group("redis"), sink_group("webhook")}, [topics.transitions, topics.scores])
+
+
+async def _until_committed(site: Site, groups: set[str], topics: list[str]) -> None:
+    """Up to where the topics end now. A partition of which a group never committed anything is none of its own."""
+    brokers = Brokers(site.kafka.bootstrap_servers)
+    ends: dict[TopicPartition, int] = {}
+
+    async def committed() -> bool:
+        if not ends:
+            ends.update(await log_end(brokers, [TopicPartition(name, n) for name in topics for n in range(PARTITIONS)]))
+        async with admin_client(brokers) as admin:
+            for group in groups:
+                offsets = await admin.list_consumer_group_offsets(f"{site.parts.topics.prefix}{group}")
+                if not offsets or any(offset.offset < ends.get(tp, 0) for tp, offset in offsets.items()):
+                    return False
+        return True
+
+    await _until(committed)
+
+
+async def _spool_is_empty(site: Site) -> bool:
+    url = f"{site.parts.url}/metrics"
+    async with aiohttp.ClientSession() as session, session.get(url) as response:
+        found = SPOOLED.search(await response.text())
+        return found is not None and float(found[1]) == 0
+
+
+async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
+    while True:
+        with suppress(KafkaError, aiohttp.ClientError, OSError, TimeoutError):
+            async with asyncio.timeout(ASK_SECONDS):
+                if await condition():
+                    return
+        await asyncio.sleep(ASK_EVERY_SECONDS)
+
+
+class Recovery:
+    """How long it takes after each kind of fault, where the next fault did not come before."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._seconds: dict[str, list[float]] = {}
+        self._measuring: asyncio.Task[None] | None = None
+        self._name = ""
+
+    def measure(self, name: str) -> None:
+        """From now on, beside what happens."""
+        self._name = name
+        self._measuring = asyncio.create_task(self._measure(name))
+
+    async def wait(self, seconds: float) -> None:
+        """So long at most; a wait of `seconds` other than 0 that is not enough is a complaint."""
+        if self._measuring is not None and seconds:
+            _, late = await asyncio.wait([self._measuring], timeout=seconds)
+            if late:
+                self._site.complaints.add(f"{seconds:g} s after {self._name} not all was folded and delivered")
+
+    def give_up(self) -> None:
+        if self._measuring is not None:
+            self._measuring.cancel()
+
+    def table(self) -> dict[str, str]:
+        """Kind of fault -> median and worst time."""
+        return {
+            name: f"{median(seconds):.1f}, at worst {max(seconds):.1f} ({len(seconds)} times)"
+            for name, seconds in sorted(self._seconds.items())
+        }
+
+    async def _measure(self, name: str) -> None:
+        started = time.monotonic()
+        await until_caught_up(self._site)
+        self._seconds.setdefault(name, []).append(time.monotonic() - started)
