@@ -75,7 +75,11 @@ async def _run(seconds: float, seed: int, names: list[str], logs: Path) -> dict[
             queue = queue or random_.sample(names, len(names))  # each as often as the others
             name = queue.pop()
             say(name.replace("_", " "))
-            await FAULTS[name](site, random_)
+            try:
+                await FAULTS[name](site, random_)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the rest of the run has its verdict
+                say(f"  it failed: {error!r}")
+                site.complaints.add(f"the fault {name} failed: {error!r}")
             done[name] += 1
             recovery.measure(name)
         calm_at = time.monotonic()

@@ -41,19 +41,19 @@ async def topic_changed(site: Site, random_: random.Random) -> None:
     )
     [topic] = [each for each in topics.table if each.name == name]
     await _set(site, topic, {setting: wrong})
-    worker = a_worker(site, random_)
-    site.say(f"  {setting}={wrong} of {name}, {worker} starts")
-    site.send(worker, signal.SIGTERM)
-    wanted = (f"{setting} is {wrong}", "leadstream topics check")
-    refused = await site.ending(
-        lambda which, ending: (
-            which == worker and ending.code == REFUSED and all(words in ending.said for words in wanted)
-        ),
-        PATIENCE_SECONDS,
-    )
-    if not refused:
-        site.complaints.add(f"{worker} did not refuse to start although {setting} of {name} is {wrong}")
-    await _set(site, topic, {})
+    try:
+        worker = a_worker(site, random_)
+        site.say(f"  {setting}={wrong} of {name}, {worker} starts")
+        site.send(worker, signal.SIGTERM)
+        wanted = (f"{setting} is {wrong}", "leadstream topics check")
+
+        def refuses(which: str, ending: Ending) -> bool:
+            return which == worker and ending.code == REFUSED and all(words in ending.said for words in wanted)
+
+        if not await site.ending(refuses, PATIENCE_SECONDS):
+            site.complaints.add(f"{worker} did not refuse to start although {setting} of {name} is {wrong}")
+    finally:
+        await _set(site, topic, {})
 
 
 async def garbage_in_the_rows(site: Site, random_: random.Random) -> None:
