@@ -13,6 +13,7 @@ from schemas.keys import CONTROL_KEY
 from streams.broker_trouble import start_client
 from streams.brokers import Brokers
 from streams.engine.recovery import LogBounds, LogLostError, RecoveryError, start_offset
+from streams.groups import committed_of, members_of
 from streams.live_rows import read_live_rows
 from streams.log_reader import log_end, log_start, read_log
 from streams.provision import admin_client
@@ -48,10 +49,9 @@ async def find_losses(brokers: Brokers, topics: Topics, partitions: int) -> list
     group = f"{topics.prefix}{WORKER_GROUP}"
     events = [TopicPartition(topics.events, number) for number in range(partitions)]
     async with admin_client(brokers) as admin:
-        [described] = await admin.describe_consumer_groups([group])
-        if members := described.to_object()["groups"][0]["members"]:
+        if members := await members_of(admin, group):
             raise WorkersRunError(f"the consumer group {group} has {len(members)} member{'s'[: len(members) != 1]}")
-        committed = await admin.list_consumer_group_offsets(group)
+        committed = await committed_of(admin, group, events)
     starts, ends = await log_start(brokers, events), await log_end(brokers, events)
     losses = []
     for tp in events:
@@ -60,11 +60,9 @@ async def find_losses(brokers: Brokers, topics: Topics, partitions: int) -> list
         unusable = [difference for difference in wrong if not difference.what.startswith("last record")]
         if unusable:
             raise NotOfTheLogError(str(unusable[0]))
-        at = committed.get(tp)
-        stands_at = None if at is None or at.offset < 0 else at.offset
+        where, bounds = f"{tp.topic}/{tp.partition}", LogBounds(starts[tp], ends[tp])
         try:
-            bounds = LogBounds(starts[tp], ends[tp])
-            start_offset(f"{tp.topic}/{tp.partition}", bounds, stands_at, fold.next_offset, fold.newest_row_offset)
+            start_offset(where, bounds, committed.get(tp), fold.next_offset, fold.newest_row_offset)
         except LogLostError as error:
             losses.append(Loss(tp, str(error), fold, error.go_on_at))
         except RecoveryError as error:

@@ -34,7 +34,6 @@ class Vitals:
     """What the event loop tells the watchdog; all times are monotonic seconds."""
 
     beat_at: float = field(default_factory=time.monotonic)
-    joining: Progress = field(default_factory=Progress)
     folding: Progress = field(default_factory=Progress)
     checkpoints: Progress = field(default_factory=Progress)
     recovery: Progress = field(default_factory=Progress)
@@ -63,7 +62,6 @@ def verdict(vitals: Vitals, now: float, limits: Limits) -> str | None:
     if now - vitals.beat_at > stall_seconds:
         return f"the event loop is blocked for {now - vitals.beat_at:.0f} s"
     watched = (
-        ("the group was not joined", vitals.joining, stall_seconds + limits.rebalance_timeout_seconds),
         ("no record was folded", vitals.folding, stall_seconds),
         ("no checkpoint was completed", vitals.checkpoints, stall_seconds),
         ("recovery did not move", vitals.recovery, stall_seconds),

@@ -81,7 +81,6 @@ class Worker:
         self._recovering: asyncio.Task[None] | None = None
         self._stop_requested = asyncio.Event()
         self._failed = asyncio.Event()
-        self._joined = False  # the group, for the first time
         self._recovered = False
         self._joins = False
 
@@ -257,7 +256,6 @@ class Worker:
 
     async def _on_assigned(self) -> None:
         """Recover what was assigned; `perform_seek` starts the fetches after this."""
-        self._joined = True
         self._recovering = asyncio.create_task(self._recover())
         try:
             await asyncio.wait([self._recovering])
@@ -305,7 +303,6 @@ class Worker:
             partition.highwater = self._thread.known_highwater(tp) or partition.highwater
             fetched_at = max(filter(None, (fetched_at, self._thread.fetched_at(tp))), default=None)
             self._metrics.set("leadstream_worker_lag_records", partition.lag, partition=str(partition.number))
-        vitals.joining.update(None, work=not self._joined, now=now)
         behind = any(partition.lag for partition in partitions)
         vitals.folding.update(self.partitions.events_total, work=behind, now=now)
         owing = any(partition.next_offset != partition.committed_offset for partition in partitions)

@@ -15,6 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from schemas.keys import ANONYMOUS, partition_of
 from schemas.rows import read_header, unpack_row
+from streams.groups import members_of
 from streams.log_reader import log_end, read_log
 from streams.provision import admin_client, ensure_topics
 from tests.brokers import Broker
@@ -83,8 +84,7 @@ async def no_member_is_left(parts: Deployment) -> None:
     async with admin_client(parts.broker.at) as admin:
 
         async def empty() -> bool:
-            [described] = await admin.describe_consumer_groups([f"{parts.prefix}leadstream"])
-            return not described.to_object()["groups"][0]["members"]
+            return not await members_of(admin, f"{parts.prefix}leadstream")
 
         await eventually(empty, seconds=60)
 

@@ -82,8 +82,6 @@ def vitals(**given: object) -> Vitals:
         (vitals(checkpoints=Progress(1, NOW - 61)), "no checkpoint was completed for 61 s although there is work"),
         (vitals(recovery=Progress(1, NOW - 61)), "recovery did not move for 61 s although there is work"),
         (vitals(fetching=Progress(1, NOW - 61)), "no fetch was answered for 61 s although there is work"),
-        (vitals(joining=Progress(1, NOW - 89)), None),
-        (vitals(joining=Progress(1, NOW - 91)), "the group was not joined for 91 s although there is work"),
         (vitals(rebalance=Progress(1, NOW - 89)), None),
         (vitals(rebalance=Progress(1, NOW - 91)), "a rebalance did not end for 91 s although there is work"),
         (vitals(joining=Progress(1, NOW - 89)), None),
