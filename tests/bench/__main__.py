@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import time
 
-from tests.bench import flood, fold, latency, low_rate, rows, score_command, setup, spool, throughput
+from tests.bench import flood, fold, latency, low_rate, rebalance, rows, score_command, setup, spool, throughput
 
 BENCHES = {
     "fold": fold.run,
@@ -13,6 +13,7 @@ BENCHES = {
     "low_rate": low_rate.run,
     "latency": latency.run,
     "rows": rows.run,
+    "rebalance": rebalance.run,
     "spool": spool.run,
     "flood": flood.run,
 }
