@@ -15,6 +15,7 @@ from typing import Any
 
 from tests.chaos.check import Verdict, verdict_of
 from tests.chaos.faults import FAULTS, left_out
+from tests.chaos.nights import Nights
 from tests.chaos.recovered import Recovery
 from tests.chaos.site import Site
 
@@ -62,6 +63,8 @@ async def _run(seconds: float, seed: int, names: list[str], logs: Path) -> dict[
         until = time.monotonic() + seconds
         supervising = asyncio.create_task(site.supervise())
         load = asyncio.create_task(site.load(random.Random(seed), until))
+        nights = Nights(site)
+        verifying = asyncio.create_task(nights.run())
         impossible = left_out(site)
         names = [name for name in names if name not in impossible]
         recovery = Recovery(site)
@@ -86,8 +89,8 @@ async def _run(seconds: float, seed: int, names: list[str], logs: Path) -> dict[
         await load
         await recovery.wait(RECOVERY_SECONDS)
         recovered, verdict = await _until_right(site, calm_at)
-        if not verdict.less and (complaint := await verify(site)):
-            verdict.less.append(complaint)
+        verifying.cancel()
+        await nights.last()
         verdict.less += sorted(site.complaints)
         say(f"verdict {verdict.word}, {recovered:.1f} s after the last fault")
         supervising.cancel()
@@ -103,6 +106,7 @@ async def _run(seconds: float, seed: int, names: list[str], logs: Path) -> dict[
         **verdict.numbers,
         "left out": impossible,
         "restarts": {name: len(endings) for name, endings in sorted(site.endings.items())},
+        "verify beside the faults": dict(sorted(nights.came_to.items())),
         "seconds until all right": round(recovered, 1),
         "seconds to recover": recovery.table(),
         "more": dict(verdict.more),
@@ -120,21 +124,6 @@ async def _until_right(site: Site, calm_at: float) -> tuple[float, Verdict]:
             if not verdict.less or waited > CALM_SECONDS:
                 return waited, verdict
         await asyncio.sleep(2)
-
-
-async def verify(site: Site) -> str:
-    """What the product's own `leadstream verify` finds; empty if nothing."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "streams",
-        "verify",
-        "--json",
-        env=site.parts.environment(),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    out, _ = await process.communicate()
-    return "" if process.returncode == 0 else f"verify ended with {process.returncode}: {out.decode()[-500:]}"
 
 
 if __name__ == "__main__":

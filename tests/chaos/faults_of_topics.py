@@ -1,9 +1,7 @@
 """What is done to the topics: a wrong policy, records that are none. The cure is the one of docs/runbook.md."""
 
-import asyncio
 import random
 import signal
-import sys
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -78,22 +76,13 @@ async def garbage_in_the_rows(site: Site, random_: random.Random) -> None:
         await all_workers_killed(site, random_)  # nothing was written, so nobody noticed it; a start does
         if not await site.ending(names_it, PATIENCE_SECONDS):
             site.complaints.add(f"no worker ended with: {named}")
-    code, said = await _leadstream(site, "rows", "mend")
-    if code != 0 or f"partition {number} offset {offset} key {key.decode()}" not in said:
-        site.complaints.add(f"leadstream rows mend ended with {code}: {said[-300:]}")
-    site.say(f"  {said.strip()[-200:]}")
+    code, out, err = await site.parts.leadstream("rows", "mend")
+    if code != 0 or f"partition {number} offset {offset} key {key.decode()}" not in out:
+        site.complaints.add(f"leadstream rows mend ended with {code}: {out}{err[-300:]}")
+    site.say(f"  {out.strip()[-200:]}")
 
 
 async def _set(site: Site, topic: Topic, changed: dict[str, str]) -> None:
     resource = ConfigResource(ConfigResourceType.TOPIC, topic.name, {**topic.settings, **changed})
     async with admin_client(Brokers(site.kafka.bootstrap_servers)) as admin:
         await admin.alter_configs([resource])
-
-
-async def _leadstream(site: Site, *command: str) -> tuple[int | None, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "streams", *command,
-        env=site.parts.environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    out, _ = await process.communicate()
-    return process.returncode, out.decode()

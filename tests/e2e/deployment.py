@@ -1,5 +1,6 @@
 """The parts as a container would run them: `leadstream` commands told by their environment, on a real broker."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -87,6 +88,15 @@ class Deployment:
                 return False
 
             await self.children[name].until(asked, f"{name}: {self.log(name)[-2000:]}", seconds)
+
+    async def leadstream(self, *command: str) -> tuple[int | None, str, str]:
+        """Say a command, off a terminal; its exit code, output and errors."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "streams", *command,
+            env=self.environment(), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, err = await process.communicate()
+        return process.returncode, out.decode(), err.decode()
 
     def log(self, name: str) -> str:
         path = self.logs / f"{name}.log"

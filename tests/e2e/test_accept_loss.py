@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -58,16 +57,6 @@ async def stop_worker(parts: Deployment) -> None:
     await parts.children["worker"].stop(grace_seconds=30)
 
 
-async def leadstream(parts: Deployment, *command: str) -> tuple[int | None, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "streams", *command,
-        env=parts.environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        stdin=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
-
-
 async def worker_refuses(parts: Deployment, why: str) -> None:
     short_session = {"LEADSTREAM_KAFKA_EMBEDDED": "true"}
     worker = parts.start("worker", "worker", port="LEADSTREAM_WORKER_STATUS_PORT", **short_session)
@@ -98,17 +87,17 @@ async def test_records_that_were_deleted_unread_are_accepted_and_the_rest_counts
     await visit(parts, "behind the loss")
     await worker_refuses(parts, "1 records were deleted unread")
     await no_member_is_left(parts)
-    code, out, err = await leadstream(parts, "topics", "accept-loss")
+    code, out, err = await parts.leadstream("topics", "accept-loss")
     assert (code, "nobody can be asked" in err) == (4, True), err
     assert f"{home.topic}/{HOME}: the fold stands at" in out
-    code, out, _ = await leadstream(parts, "topics", "accept-loss", "--yes")
+    code, out, _ = await parts.leadstream("topics", "accept-loss", "--yes")
     assert code == 0
     assert f"{home.topic}/{HOME}: goes on at offset {end}, epoch 1" in out
     parts.start_worker()
     await parts.ready("worker")
     await visit(parts, "afterwards")
     await eventually(lambda: counts(parts, 4), seconds=30)  # all but the lost one
-    code, _, err = await leadstream(parts, "topics", "accept-loss", "--yes")
+    code, _, err = await parts.leadstream("topics", "accept-loss", "--yes")
     assert (code, "has 1 member" in err) == (4, True)
 
 
@@ -121,11 +110,11 @@ async def test_a_log_that_was_made_anew_goes_on_in_a_new_epoch_with_the_scores_o
     await ensure_topics(parts.broker.at, parts.topics, partitions=PARTITIONS)
     await worker_refuses(parts, "it ends at 1: it was truncated or made anew")
     await no_member_is_left(parts)
-    code, out, _ = await leadstream(parts, "topics", "accept-loss", "--yes", "--json")
+    code, out, _ = await parts.leadstream("topics", "accept-loss", "--yes", "--json")
     assert (code, json.loads(out)[HOME]) == (
         0, {"partition": f"{parts.topics.events}/{HOME}", "goes_on_at": 1, "epoch": 2},
     )  # fmt: skip
-    assert (await leadstream(parts, "topics", "accept-loss"))[:2] == (
+    assert (await parts.leadstream("topics", "accept-loss"))[:2] == (
         0, "no partition has lost records that a worker would miss; nothing to do\n",
     )  # fmt: skip
     parts.start_worker()
