@@ -4,12 +4,25 @@ import argparse
 import asyncio
 import time
 
-from tests.bench import flood, fold, latency, low_rate, rebalance, rows, score_command, setup, spool, throughput
+from tests.bench import (
+    checkpoints,
+    flood,
+    fold,
+    latency,
+    low_rate,
+    rebalance,
+    rows,
+    score_command,
+    setup,
+    spool,
+    throughput,
+)
 
 BENCHES = {
     "fold": fold.run,
     "score": score_command.run,
     "throughput": throughput.run,
+    "checkpoints": checkpoints.run,
     "low_rate": low_rate.run,
     "latency": latency.run,
     "rows": rows.run,
