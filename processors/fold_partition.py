@@ -123,7 +123,7 @@ class PartitionFold:
                 continue
             try:
                 self.leads.fire(key, record, version, active)
-            except (UnreadableRowError, RowTooLargeError):
+            except (UnreadableRowError, RowTooLargeError, MemoryError):
                 raise
             except Exception as error:  # noqa: BLE001 - as in a record's fold: the row stays as it was, the others go on
                 failed.append(f"lead {key!r}: {type(error).__name__}: {error}")

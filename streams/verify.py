@@ -13,11 +13,13 @@ from streams.bases import Base, BaseWriter
 from streams.bounds import Span, bounds_of
 from streams.brokers import Brokers
 from streams.compare_outputs import LettersCheck, TransitionsCheck
+from streams.groups import committed_of
 from streams.live_rows import read_live_rows
 from streams.log_reader import log_end, log_start, read_log
 from streams.model_records import FirstModels, first_models
+from streams.provision import admin_client
 from streams.replay import Replay
-from streams.topics import Topics
+from streams.topics import WORKER_GROUP, Topics
 from streams.verify_report import Difference, VerifyReport
 
 Progress = Callable[[int, int], None]
@@ -45,6 +47,7 @@ class _Task:
     models: FirstModels
     base: Base | None
     save: BaseWriter | None
+    committed: Mapping[TopicPartition, int]
 
     def fresh_fold(self, number: int) -> PartitionFold:
         return PartitionFold(self.topics.events, number, self.partitions, self.models.get(number))
@@ -73,9 +76,11 @@ async def verify(
         OldFoldError: the log was written for a newer fold.
     """
     numbers = sorted(range(partitions) if leads is None else {partition_of(key, partitions) for key in leads})
-    models = await first_models(brokers, topics, partitions)
-    task = _Task(brokers, topics, partitions, leads, models, base, save)
     events = [TopicPartition(topics.events, number) for number in numbers]
+    async with admin_client(brokers) as admin:  # before any row is read: a worker writes rows, then commits
+        committed = await committed_of(admin, f"{topics.prefix}{WORKER_GROUP}", events)
+    models = await first_models(brokers, topics, partitions)
+    task = _Task(brokers, topics, partitions, leads, models, base, save, committed)
     ends = await log_end(brokers, events)
     _check_reach(base, await log_start(brokers, events), ends)
     total = sum(ends.values()) - (0 if base is None else sum(base.folded_to[number] for number in numbers))
@@ -100,7 +105,7 @@ async def take_base(brokers: Brokers, topics: Topics, partitions: int, save: Bas
     Raises:
         LogStalledError, aiokafka.errors.KafkaError: the broker is away.
     """
-    task = _Task(brokers, topics, partitions, None, {}, None, save)
+    task = _Task(brokers, topics, partitions, None, {}, None, save, {})
     for number in range(partitions):
         live, _ = await read_live_rows(
             brokers, task.fresh_fold(number), TopicPartition(topics.rows, number), task.leads
@@ -139,10 +144,11 @@ async def _verify_partition(
     fold = task.fresh_fold(number)
     transitions_from = 0 if task.base is None else task.base.restore(number, fold, task.leads)
     span = Span(bounds_of(fold), live.bounds)
-    if span.live.folded_to < span.base.folded_to:
-        position = f"the base knew offset {span.base.folded_to}"
-        went_back = Difference(f"{rows.topic}/{number}", "partition's own row", f"at {span.live.folded_to}", position)
-        report.differences.append(went_back)
+    known = {"the base knew": span.base.folded_to, "the group has committed": task.committed.get(tp, 0)}
+    for who, offset in known.items():
+        if span.live.folded_to < offset:
+            where, at = f"{rows.topic}/{number}", f"at offset {span.live.folded_to}"
+            report.differences.append(Difference(where, "partition's own row", at, f"{offset}: {who} it"))
     transitions = TransitionsCheck(task.brokers, TopicPartition(task.topics.transitions, number), span, report)
     await transitions.read(task.leads, transitions_from)
     if task.save is not None:

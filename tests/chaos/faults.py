@@ -53,7 +53,7 @@ FAULTS: dict[str, Fault] = {
     for fault in (
         workers.worker_killed, workers.all_workers_killed, workers.worker_restarted, workers.worker_paused,
         workers.worker_paused_beyond_its_session, workers.worker_crashes_at_a_point, workers.worker_comes_and_goes,
-        workers.worker_short_of_descriptors, workers.clock_steps,
+        workers.worker_short_of_descriptors, workers.worker_short_of_memory, workers.clock_steps,
         collector_killed, collector_restarted, sink_killed,
         brokers.broker_killed, brokers.broker_restarted, brokers.broker_paused, brokers.broker_stutters,
         brokers.link_slow, brokers.link_cut, brokers.link_half_open,

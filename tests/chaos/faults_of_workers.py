@@ -11,6 +11,7 @@ from tests.chaos.site import Ending, Site
 HOUR_SECONDS = 3600
 PATIENCE_SECONDS = 40
 FEW_DESCRIPTORS = (8, 18)  # a worker at work has 13, and more while it recovers
+LITTLE_MEMORY_MIB = (60, 130)  # of address space
 
 
 def a_worker(site: Site, random_: random.Random) -> str:
@@ -55,10 +56,17 @@ async def worker_comes_and_goes(site: Site, random_: random.Random) -> None:
 
 
 async def worker_short_of_descriptors(site: Site, random_: random.Random) -> None:
-    """It works, or ends and says why; with some numbers only when its watchdog gives up, which nobody waits for here."""
-    name = a_worker(site, random_)
-    most = site.descriptors[name] = random_.randint(*FEW_DESCRIPTORS)
-    site.say(f"  {name} with {most}")
+    await _short_of(site, a_worker(site, random_), f"NOFILE {random_.randint(*FEW_DESCRIPTORS)}")
+
+
+async def worker_short_of_memory(site: Site, random_: random.Random) -> None:
+    await _short_of(site, a_worker(site, random_), f"AS {random_.randint(*LITTLE_MEMORY_MIB) << 20}")
+
+
+async def _short_of(site: Site, name: str, limit: str) -> None:
+    """It works, or ends and says why; with some limits only when its watchdog gives up, which nobody waits for here."""
+    site.limits[name] = limit
+    site.say(f"  {name} with {limit}")
     site.send(name, signal.SIGKILL)
     await site.ending(lambda which, _: which == name, 5)
     endings = site.endings.setdefault(name, [])
@@ -73,7 +81,7 @@ async def worker_short_of_descriptors(site: Site, random_: random.Random) -> Non
         site.say("  it does not get on")
         site.send(name, signal.SIGKILL)
     elif not gives_a_reason(endings[started]):
-        site.complaints.add(f"with {most} descriptors {name} ended with {endings[started].code} and no reason")
+        site.complaints.add(f"with {limit} {name} ended with {endings[started].code} and no reason")
 
 
 def gives_a_reason(ending: Ending) -> bool:

@@ -1,7 +1,8 @@
 """`python -m tests.chaos.part worker`: a part as `leadstream` runs it, with a clock that can be stepped.
 
 CLOCK_FILE: holds the seconds by which its clock is ahead; read again and again, so that it steps while the part runs.
-CRASH_AT: where a worker ends itself, such as `before:commit:2`. DESCRIPTORS: the most it may have open.
+CRASH_AT: where a worker ends itself, such as `before:commit:2`. LIMIT: what it may have at most, such as `NOFILE 12` (file
+descriptors) or `AS 250000000` (bytes of address space).
 """
 
 import os
@@ -37,8 +38,9 @@ def main() -> None:
     if (point := os.environ.pop("CRASH_AT", None)) is not None:
         import_module("tests.chaos.crashing_worker").crash_at(point)
     leadstream: Callable[[], None] = import_module("streams.cli").main
-    if (most := os.environ.pop("DESCRIPTORS", None)) is not None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (int(most), int(most)))
+    if (limit := os.environ.pop("LIMIT", None)) is not None:
+        name, most = limit.split()
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (int(most), int(most)))
     leadstream()
 
 

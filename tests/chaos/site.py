@@ -76,7 +76,7 @@ class Site:
     wanted: set[str] = field(default_factory=set)  # parts that have to run
     stopped: set[str] = field(default_factory=set)  # by SIGSTOP
     crash_points: dict[str, str] = field(default_factory=dict)  # of the next start of a worker
-    descriptors: dict[str, int] = field(default_factory=dict)  # the most, of the next start of a worker
+    limits: dict[str, str] = field(default_factory=dict)  # of the next start of a worker, as `part.py` reads it
     log_begins: dict[str, int] = field(default_factory=dict)  # of the last start of a part, in bytes
 
     @classmethod
@@ -130,8 +130,8 @@ class Site:
         worker = {"LEADSTREAM_WORKER_INSTANCE_ID": name}
         if (point := self.crash_points.pop(name, None)) is not None:
             worker["CRASH_AT"] = point
-        if (most := self.descriptors.pop(name, None)) is not None:
-            worker["DESCRIPTORS"] = str(most)
+        if (limit := self.limits.pop(name, None)) is not None:
+            worker["LIMIT"] = limit
         return worker
 
     async def supervise(self) -> None:

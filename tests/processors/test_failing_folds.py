@@ -50,6 +50,26 @@ def test_a_failure_inside_the_fold_leaves_the_row_as_it_was(monkeypatch: pytest.
     assert history.fold.rows.packed(LEAD) == twin.fold.rows.packed(LEAD)
 
 
+def test_a_record_that_came_when_memory_was_short_is_no_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a record comes to depends on nothing but row, record and model: the worker ends instead."""
+    history = History(STAGED)
+    history.act(0, event="demo")
+    before = history.fold.rows.packed(LEAD)
+
+    def short(*_: Any) -> Any:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fold_lead, "settle", short)
+        with pytest.raises(MemoryError):
+            history.act(1, event="demo")
+        patch.setattr(lead_rows, "advance", short)
+        with pytest.raises(MemoryError):
+            history.tick(12)
+    assert history.fold.rows.packed(LEAD) == before
+    assert history.letters == []
+
+
 @pytest.mark.parametrize("failing", [{0}, {2}, {4}, {0, 1}, {1, 3}, {3, 4}, {0, 1, 2, 3, 4}])
 @pytest.mark.parametrize("new", [True, False])
 def test_failures_in_a_batch_take_nothing_from_the_other_records(

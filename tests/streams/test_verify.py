@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 import pytest_asyncio
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 
 from processors.outbox import Sent
@@ -203,6 +203,23 @@ async def test_only_an_older_row_is_a_difference_of_versions(log: ScoredLog) -> 
     report = await report_of(log)
     assert ("lead 1visitor-0", "version") in whats(report)
     assert report.lost > 0
+
+
+async def test_a_changelog_that_ends_before_what_the_group_has_committed_has_lost_writes(log: ScoredLog) -> None:
+    folded_to = log.fold_of(0).next_offset or 0
+    await log.tick()
+    events = TopicPartition(log.topics.events, 0)
+    async with AIOKafkaConsumer(
+        bootstrap_servers=log.brokers.servers, group_id=f"{log.topics.prefix}leadstream", enable_auto_commit=False
+    ) as consumer:
+        consumer.assign([events])
+        await consumer.commit({events: folded_to})
+        assert (await report_of(log)).equal
+        await consumer.commit({events: folded_to + 1})
+    report = await report_of(log)
+    assert whats(report) == [(f"{log.topics.rows}/0", "partition's own row")]
+    assert report.differences[0].live == f"at offset {folded_to}"
+    assert report.differences[0].replayed == f"{folded_to + 1}: the group has committed it"
 
 
 async def test_an_unreadable_row_is_named_with_its_offset(log: ScoredLog) -> None:
