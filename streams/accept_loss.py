@@ -15,6 +15,7 @@ from streams.brokers import Brokers
 from streams.engine.recovery import LogBounds, LogLostError, RecoveryError, start_offset
 from streams.groups import committed_of, members_of
 from streams.live_rows import read_live_rows
+from streams.log_epochs import first_epochs
 from streams.log_reader import log_end, log_start, read_log
 from streams.provision import admin_client
 from streams.send_record import RecordWriter
@@ -31,12 +32,18 @@ class NotOfTheLogError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """`why`: what a worker says. `fold`: the partition as the changelog has it. `go_on_at`: None: its offsets begin anew."""
+    """Attributes:
+    why: what a worker says.
+    fold: the partition as the changelog has it.
+    go_on_at: None: its offsets go on from an earlier one, under an epoch that the log does not have yet.
+    epoch: with which the log begins; 0: its first record is gone.
+    """
 
     tp: TopicPartition
     why: str
     fold: PartitionFold
     go_on_at: int | None
+    epoch: int
 
 
 async def find_losses(brokers: Brokers, topics: Topics, partitions: int) -> list[Loss]:
@@ -53,6 +60,7 @@ async def find_losses(brokers: Brokers, topics: Topics, partitions: int) -> list
             raise WorkersRunError(f"the consumer group {group} has {len(members)} member{'s'[: len(members) != 1]}")
         committed = await committed_of(admin, group, events)
     starts, ends = await log_start(brokers, events), await log_end(brokers, events)
+    epochs = await first_epochs(brokers, events)
     losses = []
     for tp in events:
         fold = PartitionFold(tp.topic, tp.partition, partitions)
@@ -60,11 +68,12 @@ async def find_losses(brokers: Brokers, topics: Topics, partitions: int) -> list
         unusable = [difference for difference in wrong if not difference.what.startswith("last record")]
         if unusable:
             raise NotOfTheLogError(str(unusable[0]))
-        where, bounds = f"{tp.topic}/{tp.partition}", LogBounds(starts[tp], ends[tp])
+        where, bounds = f"{tp.topic}/{tp.partition}", LogBounds(starts[tp], ends[tp], epochs.get(tp, 0))
+        part = None if fold.next_offset is None else (fold.epoch, fold.next_offset)
         try:
-            start_offset(where, bounds, committed.get(tp), fold.next_offset, fold.newest_row_offset)
+            start_offset(where, bounds, committed.get(tp), part, fold.newest_row_offset)
         except LogLostError as error:
-            losses.append(Loss(tp, str(error), fold, error.go_on_at))
+            losses.append(Loss(tp, str(error), fold, error.go_on_at, bounds.epoch))
         except RecoveryError as error:
             raise NotOfTheLogError(str(error)) from error
     return losses
@@ -73,8 +82,9 @@ async def find_losses(brokers: Brokers, topics: Topics, partitions: int) -> list
 async def accept(brokers: Brokers, topics: Topics, losses: Sequence[Loss]) -> list[Loss]:
     """Move each partition to where its fold goes on. May be repeated if it was cut short: what is left is found again.
 
-    Where the first unread records are gone, to the first that is left. Where offsets begin anew, to a record that begins a
-    new epoch at the end of the log: rows know the offsets before it as those of other records. The partition's own
+    Where the first unread records are gone, to the first that is left. In a log that was made anew, to its beginning, under
+    its own epoch. In one that was cut off, to a record that begins a new epoch at its end: rows know the
+    offsets before it as those of other records. The partition's own
     row is written before the group's offset: a worker takes rows that are ahead of it, and none that are behind.
 
     Raises:
@@ -84,6 +94,7 @@ async def accept(brokers: Brokers, topics: Topics, losses: Sequence[Loss]) -> li
     async with RecordWriter.open(brokers) as writer, _group_of_workers(brokers, topics) as group:
         for loss in losses:
             fold, go_on_at = loss.fold, loss.go_on_at
+            fold.epoch = max(fold.epoch, loss.epoch)
             if go_on_at is None:
                 fold.epoch = 1 + await _newest_epoch(brokers, topics, loss)
                 epoch = encode("Epoch", {"epoch": fold.epoch})

@@ -24,7 +24,9 @@ _FORMAT = 1
 _TABLES = f"""
 PRAGMA user_version = {_FORMAT};
 CREATE TABLE base (events TEXT, partitions INTEGER, taken_at_ms INTEGER, trusted_at_ms INTEGER);
-CREATE TABLE part (number INTEGER PRIMARY KEY, folded_to INTEGER, transitions_from INTEGER, digest BLOB);
+CREATE TABLE part (
+    number INTEGER PRIMARY KEY, epoch INTEGER, folded_to INTEGER, transitions_from INTEGER, digest BLOB
+);
 CREATE TABLE record (number INTEGER, key BLOB, value BLOB, PRIMARY KEY (number, key)) WITHOUT ROWID;
 """
 
@@ -39,12 +41,14 @@ class Base:
     taken_at_ms: when it was begun; it knows nothing that was appended to the log later.
     trusted_at_ms: what the rows held then was taken on trust; None: all of it was folded from the first record on.
     folded_to: partition -> offset of the events topic behind which the fold goes on.
+    epochs: partition -> epoch of its own row; 0: there was none.
     """
 
     path: Path
     taken_at_ms: int
     trusted_at_ms: int | None
     folded_to: Mapping[int, int]
+    epochs: Mapping[int, int]
 
     def restore(self, number: int, fold: PartitionFold, only: Collection[bytes] | None) -> int:
         """Bring a fresh fold of a partition to where the base is; the offset from which its transitions are read.
@@ -85,8 +89,8 @@ class BaseWriter:
         digest = blake2b(digest_size=32)
         records = ((number, *record) for record in _digested(_records(live), digest))
         self._connection.executemany("INSERT INTO record VALUES (?, ?, ?)", records)
-        part = (number, live.bounds.folded_to, transitions_from, digest.digest())
-        self._connection.execute("INSERT INTO part VALUES (?, ?, ?, ?)", part)
+        part = (number, live.bounds.epoch, live.bounds.folded_to, transitions_from, digest.digest())
+        self._connection.execute("INSERT INTO part VALUES (?, ?, ?, ?, ?)", part)
 
     def keep(self, *, trusted_at_ms: int | None) -> None:
         """Every partition is in it, and the verification that ends at it found nothing, or it is taken on trust."""
@@ -160,6 +164,7 @@ class Bases:
                     raise _damaged(path, f"its format is {version}, this build reads {_FORMAT}")
                 events, partitions, taken_at_ms, trusted_at_ms = connection.execute("SELECT * FROM base").fetchone()
                 folded_to = dict(connection.execute("SELECT number, folded_to FROM part"))
+                epochs = dict(connection.execute("SELECT number, epoch FROM part"))
         except (sqlite3.Error, TypeError, ValueError) as error:
             raise _damaged(path, str(error)) from error
         if (events, partitions) != (self.events, self.partitions):
@@ -167,7 +172,7 @@ class Bases:
                 f"{path} is a base of {events} with {partitions} partitions, not of {self.events} with "
                 f"{self.partitions}: use another directory for each deployment"
             )
-        return Base(path, taken_at_ms, trusted_at_ms, folded_to)
+        return Base(path, taken_at_ms, trusted_at_ms, folded_to, epochs)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

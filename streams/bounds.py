@@ -11,10 +11,12 @@ class Bounds:
 
     Attributes:
         folded_to: C of the partition's own row; 0: there is none.
+        epoch: of that row.
         ahead: rows that know records behind C: a worker has written them, but not yet its own row.
     """
 
     folded_to: int = 0
+    epoch: int = 0
     ahead: dict[bytes, int] = field(default_factory=dict)
 
     def bound(self, key: bytes) -> int:
@@ -28,7 +30,7 @@ class Bounds:
 
 def bounds_of(fold: PartitionFold) -> Bounds:
     """Of a fold that was just restored."""
-    bounds = Bounds(fold.next_offset or 0)
+    bounds = Bounds(fold.next_offset or 0, fold.epoch)
     headers = {key: header for key in fold.rows.all_keys() if (header := fold.rows.header(key)) is not None}
     epoch = max([fold.epoch, *(header.version[0] for header in headers.values())])
     for key, header in headers.items():

@@ -10,16 +10,17 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
+from processors.fold_partition import PART_KEY
 from schemas.codec import encode
 from schemas.keys import CONTROL_KEY
 from schemas.records import Epoch
+from schemas.rows import UnreadableRowError, unpack_part
 from streams.broker_trouble import start_client
 from streams.brokers import Brokers
-from streams.log_reader import log_end
+from streams.log_reader import last_record, log_end
 from streams.send_record import RecordWriter
 from streams.topics import Topic, Topics
 
-FIRST_EPOCH: Epoch = {"epoch": 1}
 BROKER_DEFAULT = -1
 SAFE_COPIES, SAFE_IN_SYNC = 3, 2
 _VISIBLE_SECONDS = 30.0
@@ -46,7 +47,8 @@ async def ensure_topics(
     replication: int = BROKER_DEFAULT,
     dry_run: bool = False,
 ) -> Provisioned:
-    """Create the topics that are missing and write an epoch record into each empty events partition.
+    """Create the topics that are missing and write an epoch record into each empty events partition: the first, or where
+    rows know a log that is gone, the one after theirs.
 
     May be repeated, also after a crash between the two steps: a partition that has records is left alone. Two runs at
     the same moment may write the record twice, which the fold ignores. Settings of topics that exist are not touched;
@@ -66,7 +68,7 @@ async def ensure_topics(
     ends = {} if dry_run and topics.events not in present else await log_end(brokers, events)
     empty = tuple(tp for tp in events if ends.get(tp, 0) == 0)
     if empty and not dry_run:
-        await _write_epochs(brokers, empty)
+        await _write_epochs(brokers, topics, empty)
     return Provisioned(created=tuple(topic.name for topic in missing), epochs=empty)
 
 
@@ -139,7 +141,17 @@ def _led(described: list[dict[str, Any]]) -> set[str]:
     }
 
 
-async def _write_epochs(brokers: Brokers, partitions: Iterable[TopicPartition]) -> None:
-    value = encode("Epoch", FIRST_EPOCH)
+async def _write_epochs(brokers: Brokers, topics: Topics, partitions: Iterable[TopicPartition]) -> None:
     async with RecordWriter.open(brokers) as writer:
-        await writer.write([(tp, CONTROL_KEY, value) for tp in partitions])
+        for tp in partitions:
+            epoch: Epoch = {"epoch": 1 + await _newest_epoch(brokers, TopicPartition(topics.rows, tp.partition))}
+            await writer.write([(tp, CONTROL_KEY, encode("Epoch", epoch))])
+
+
+async def _newest_epoch(brokers: Brokers, rows: TopicPartition) -> int:
+    """Of the partition's own row; 0: there is none. One that cannot be read is recovery's to name."""
+    found = await last_record(brokers, rows, lambda record: bool(record.key == PART_KEY and record.value))
+    try:
+        return 0 if found is None else unpack_part(found.value).epoch
+    except UnreadableRowError:
+        return 0

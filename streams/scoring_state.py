@@ -45,6 +45,10 @@ class ScoringState:
         return self._fold.next_offset
 
     @property
+    def epoch(self) -> int:
+        return self._fold.epoch
+
+    @property
     def newest_row_offset(self) -> int:
         return self._fold.newest_row_offset
 

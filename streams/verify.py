@@ -15,6 +15,7 @@ from streams.brokers import Brokers
 from streams.compare_outputs import LettersCheck, TransitionsCheck
 from streams.groups import committed_of
 from streams.live_rows import read_live_rows
+from streams.log_epochs import FIRST_EPOCH, first_epochs
 from streams.log_reader import log_end, log_start, read_log
 from streams.model_records import FirstModels, first_models
 from streams.provision import admin_client
@@ -82,7 +83,8 @@ async def verify(
     models = await first_models(brokers, topics, partitions)
     task = _Task(brokers, topics, partitions, leads, models, base, save, committed)
     ends = await log_end(brokers, events)
-    _check_reach(base, await log_start(brokers, events), ends)
+    epochs = await first_epochs(brokers, events)
+    _check_reach(base, await log_start(brokers, events), ends, epochs)
     total = sum(ends.values()) - (0 if base is None else sum(base.folded_to[number] for number in numbers))
     report = VerifyReport()
     if base is not None:
@@ -117,18 +119,27 @@ async def take_base(brokers: Brokers, topics: Topics, partitions: int, save: Bas
         save.add(number, live, transitions.next_start)
 
 
-def _check_reach(base: Base | None, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> None:
+def _check_reach(
+    base: Base | None,
+    starts: Mapping[TopicPartition, int],
+    ends: Mapping[TopicPartition, int],
+    epochs: Mapping[TopicPartition, int],
+) -> None:
     for tp, start in starts.items():
         folded_to = 0 if base is None else base.folded_to[tp.partition]
         where = f"{tp.topic}/{tp.partition} begins at offset {start}: retention has taken "
         if base is None and start > 0:
             raise LogCutError(where + "its first records, and without them or a base nothing can be folded again")
+        if base is None and epochs.get(tp, FIRST_EPOCH) > FIRST_EPOCH:
+            raise LogCutError(
+                f"{tp.topic}/{tp.partition} begins with epoch {epochs[tp]}: it was made anew, and rows may know the log before it"
+            )
         if base is not None and folded_to < start:
             raise LogCutError(where + f"records behind {base.path}, which was taken at offset {folded_to}")
-        if base is not None and folded_to > ends[tp]:
+        if base is not None and (folded_to > ends[tp] or 0 < base.epochs[tp.partition] < epochs.get(tp, 0)):
             raise CannotVerifyError(
-                f"{base.path} was taken at offset {folded_to} of {tp.topic}/{tp.partition}, which ends at {ends[tp]}: "
-                "it is the base of another log, or the log has lost its end"
+                f"{base.path} was taken at offset {folded_to} of {tp.topic}/{tp.partition} in epoch "
+                f"{base.epochs[tp.partition]}: it is the base of another log, or the log has lost its end"
             )
 
 

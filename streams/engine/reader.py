@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from schemas.records import LogRecord
 from streams.engine.recovery import LogBounds, RecoveryError
 from streams.engine.settings import EngineSettings
+from streams.log_epochs import epoch_of
 
 
 class LogReader:
@@ -54,11 +55,14 @@ class LogReader:
             begins = await consumer.beginning_offsets(list(tps))
             for tp, offset in begins.items():
                 consumer.seek(tp, offset)
+            first: dict[Any, int] = {}
             since = asyncio.get_running_loop().time()
-            while unknown := {tp for tp in tps if consumer.highwater(tp) is None}:
-                await consumer.getmany(*unknown, timeout_ms=100)
+            while unknown := {tp for tp in tps if not (begins[tp] or tp in first or consumer.highwater(tp) == 0)
+                              or consumer.highwater(tp) is None}:  # fmt: skip
+                for tp, records in (await consumer.getmany(*unknown, timeout_ms=100)).items():
+                    first.setdefault(tp, epoch_of(records[0].value) if records[0].offset == 0 else 0)
                 self._still_alive(since, progress=False, tps=unknown)
-            return {tp.partition: LogBounds(begins[tp], consumer.highwater(tp)) for tp in tps}
+            return {tp.partition: LogBounds(begins[tp], consumer.highwater(tp), first.get(tp, 0)) for tp in tps}
 
     def _still_alive(self, silent_since: float, *, progress: bool, tps: set[Any]) -> float:
         now = asyncio.get_running_loop().time()

@@ -28,10 +28,14 @@ class LogLostError(RecoveryError):
 
 @dataclass(frozen=True, slots=True)
 class LogBounds:
-    """Of one partition of the events topic: first offset still there, offset the next record gets."""
+    """Of one partition of the events topic: first offset still there, offset the next record gets.
+
+    `epoch`: with which the log begins; 0: its first record is gone.
+    """
 
     begin: int
     end: int
+    epoch: int = 0
 
 
 Unreadable = dict[bytes | None, tuple[int, CorruptRowError]]
@@ -49,7 +53,7 @@ class RecoverySource(Protocol):
 
 
 def start_offset(
-    where: str, bounds: LogBounds, committed: int | None, part_offset: int | None, newest_row_offset: int
+    where: str, bounds: LogBounds, committed: int | None, part: tuple[int, int] | None, newest_row_offset: int
 ) -> int:
     """Where the fold goes on (docs/fold.md 7.1).
 
@@ -57,13 +61,19 @@ def start_offset(
         where: topic and partition, for messages.
         bounds: of the events partition.
         committed: by the group; None: never.
-        part_offset: C of the changelog's `part` record; None: there is none.
+        part: epoch and C of the changelog's `part` record; None: there is none.
         newest_row_offset: highest row version of the current epoch; -1: no row.
 
     Raises:
         LogLostError: the log has lost records.
         RecoveryError: going on would lose or repeat something for another reason.
     """
+    epoch, part_offset = part if part is not None else (0, None)
+    if part is not None and bounds.epoch > epoch:
+        raise LogLostError(
+            f"{where}: the log begins with epoch {bounds.epoch}, but rows are of epoch {epoch}: it was made anew",
+            go_on_at=0,
+        )
     if committed is not None and committed > bounds.end:
         raise LogLostError(
             f"{where}: the fold stands at {committed}, but the log ends at {bounds.end}: it was truncated or made anew"
@@ -141,9 +151,8 @@ class Recovery:
         for number, state in states.items():
             state.restored()
             where = f"{self._events_topic}[{number}]"
-            start = start_offset(
-                where, bounds[number], committed.get(number), state.next_offset, state.newest_row_offset
-            )
+            part = None if state.next_offset is None else (state.epoch, state.next_offset)
+            start = start_offset(where, bounds[number], committed.get(number), part, state.newest_row_offset)
             end = self._source.changelog_end(number)
             partitions.append(Partition(number, generation, state, start, end, bounds[number].end))
         self._metrics.observe("leadstream_worker_recovery_seconds", time.perf_counter() - started)

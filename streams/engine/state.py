@@ -47,6 +47,10 @@ class PartitionState(Protocol):
         """C of the restored `part` record: the log is folded up to here. None: nothing was ever folded."""
 
     @property
+    def epoch(self) -> int:
+        """Of the restored `part` record; 0: there is none."""
+
+    @property
     def newest_row_offset(self) -> int:
         """Highest offset of a restored row version of the current epoch; -1 if there is none."""
 

@@ -46,10 +46,14 @@ async def visit(parts: Deployment, event_id: str) -> None:
         assert response.status == 200
 
 
+async def rows_of_ada(parts: Deployment) -> list[bytes]:
+    tp = TopicPartition(parts.topics.rows, HOME)
+    return [record.value async for record in read_log(parts.broker.at, [tp]) if record.key == ADA]
+
+
 async def counts(parts: Deployment, visits: int) -> bool:
     """Does the newest row of Ada know so many acts?"""
-    tp = TopicPartition(parts.topics.rows, HOME)
-    values = [record.value async for record in read_log(parts.broker.at, [tp]) if record.key == ADA]
+    values = await rows_of_ada(parts)
     return bool(values) and len(unpack_row(values[-1]).window) == visits
 
 
@@ -101,32 +105,39 @@ async def test_records_that_were_deleted_unread_are_accepted_and_the_rest_counts
     assert (code, "has 1 member" in err) == (4, True)
 
 
-async def test_a_log_that_was_made_anew_goes_on_in_a_new_epoch_with_the_scores_of_before(parts: Deployment) -> None:
+async def test_a_log_that_was_made_anew_goes_on_in_its_own_epoch_with_the_scores_of_before(parts: Deployment) -> None:
     await stop_worker(parts)
     await parts.children["collector"].stop(grace_seconds=30)
     async with admin_client(parts.broker.at) as admin:
         await admin.delete_topics([parts.topics.events])
         await eventually(lambda: gone(admin, parts.topics.events), seconds=30)
     await ensure_topics(parts.broker.at, parts.topics, partitions=PARTITIONS)
-    await worker_refuses(parts, "it ends at 1: it was truncated or made anew")
+    parts.start_collector()
+    await parts.ready("collector")
+    for number in range(5):  # so that it is longer than the old one was
+        await visit(parts, f"{number} in the new log")
+    await visit(parts, "first")  # an act of the old log is still known
+    await worker_refuses(parts, "the log begins with epoch 2, but rows are of epoch 1: it was made anew")
     await no_member_is_left(parts)
     code, out, _ = await parts.leadstream("topics", "accept-loss", "--yes", "--json")
-    assert (code, json.loads(out)[HOME]) == (
-        0, {"partition": f"{parts.topics.events}/{HOME}", "goes_on_at": 1, "epoch": 2},
-    )  # fmt: skip
-    assert (await parts.leadstream("topics", "accept-loss"))[:2] == (
-        0, "no partition has lost records that a worker would miss; nothing to do\n",
-    )  # fmt: skip
+    assert (code, json.loads(out)) == (
+        0,
+        [{"partition": f"{parts.topics.events}/{number}", "goes_on_at": 0, "epoch": 2} for number in range(PARTITIONS)],
+    )
+    again = await parts.leadstream("topics", "accept-loss")
+    assert again[:2] == (0, "no partition has lost records that a worker would miss; nothing to do\n")
     parts.start_worker()
-    parts.start_collector()
-    await asyncio.gather(parts.ready("collector"), parts.ready("worker"))
-    await visit(parts, "in the new log")
-    await visit(parts, "first")  # an act of the old log is still known
-    await visit(parts, "and another")
-    await eventually(lambda: counts(parts, 4), seconds=30)
-    values = [record.value async for record in read_log(parts.broker.at, [TopicPartition(parts.topics.rows, HOME)])
-              if record.key == ADA]  # fmt: skip
-    assert read_header(values[-1]).version == (2, 4)
+    await parts.ready("worker")
+    await eventually(lambda: counts(parts, 2 + 5), seconds=30)
+    values = await rows_of_ada(parts)
+    assert read_header(values[-1]).version == (2, 5)
+    bases = str(parts.logs / "bases")
+    code, _, err = await parts.leadstream("verify", "--bases", bases)
+    assert (code, "begins with epoch 2" in err, "on trust" in err) == (1, True, True), err
+    await visit(parts, "afterwards")
+    await eventually(lambda: counts(parts, 2 + 6), seconds=30)
+    code, out, _ = await parts.leadstream("verify", "--bases", bases)
+    assert (code, "1 of 1 event count" in out) == (0, True), out
 
 
 async def gone(admin: AIOKafkaAdminClient, topic: str) -> bool:

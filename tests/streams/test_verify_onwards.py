@@ -208,7 +208,7 @@ async def test_a_changelog_that_went_back_behind_the_base_is_found(log: ScoredLo
             stood_at = live.bounds.folded_to
             lost.fold(await log.records(log.topics.events, number, stood_at))
             lost.take_checkpoint(stood_at + 1)  # was written, was in the base, and is no more in the changelog
-            save.add(number, replace(live, bounds=Bounds(stood_at + 1), meta=live.meta | lost.own_row()), 0)
+            save.add(number, replace(live, bounds=Bounds(stood_at + 1, 1), meta=live.meta | lost.own_row()), 0)
         save.keep(trusted_at_ms=None)
     report = await nights.verify()
     assert whats(report) == [(f"{log.topics.rows}/{number}", "partition's own row") for number in range(log.partitions)]

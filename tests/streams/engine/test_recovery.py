@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from schemas.records import LogRecord
-from streams.engine.recovery import LogBounds, Recovery, RecoveryError, start_offset
+from streams.engine.recovery import LogBounds, LogLostError, Recovery, RecoveryError, start_offset
 from tests.streams.engine.doubles import CountingMetrics, Record
 from tests.streams.engine.toy import OFFSET, PART, ROW, ToyState
 
@@ -25,7 +25,7 @@ from tests.streams.engine.toy import OFFSET, PART, ROW, ToyState
 def test_the_fold_goes_on_where_the_commit_or_else_the_changelog_says(
     *, begin: int, end: int, committed: int | None, part: int | None, newest: int, expected: int
 ) -> None:
-    assert start_offset("events[3]", LogBounds(begin, end), committed, part, newest) == expected
+    assert start_offset("events[3]", LogBounds(begin, end, 2), committed, own_row(part), newest) == expected
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,23 @@ def test_what_does_not_fit_together_ends_the_worker_with_the_reason(
     *, begin: int, end: int, committed: int | None, part: int | None, newest: int, reason: str
 ) -> None:
     with pytest.raises(RecoveryError, match=reason) as caught:
-        start_offset("events[3]", LogBounds(begin, end), committed, part, newest)
+        start_offset("events[3]", LogBounds(begin, end, 2), committed, own_row(part), newest)
     assert str(caught.value).startswith("events[3]: ")
+
+
+def own_row(offset: int | None) -> tuple[int, int] | None:
+    """Of epoch 2."""
+    return None if offset is None else (2, offset)
+
+
+@pytest.mark.parametrize(("committed", "end"), [(None, 50), (20, 50), (20, 10), (0, 1)])
+def test_a_log_that_was_made_anew_is_known_by_its_epoch_however_long_it_has_grown(
+    committed: int | None, end: int
+) -> None:
+    with pytest.raises(LogLostError, match="the log begins with epoch 3, but rows are of epoch 2") as caught:
+        start_offset("events[3]", LogBounds(0, end, 3), committed, own_row(20), 19)
+    assert caught.value.go_on_at == 0
+    assert start_offset("events[3]", LogBounds(0, end, 3), 0, (3, 0), -1) == 0  # the loss was accepted
 
 
 class Source:

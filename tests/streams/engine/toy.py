@@ -63,6 +63,10 @@ class ToyState:
         return self._part
 
     @property
+    def epoch(self) -> int:
+        return 0
+
+    @property
     def newest_row_offset(self) -> int:
         return max((offset for _, offset in self.counts.values()), default=-1)
 
