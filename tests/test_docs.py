@@ -30,7 +30,7 @@ PAGES = sorted(
         *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
         *ROOT.glob("docs/**/*.md"),
         ROOT / "streams" / "engine" / "README.md",
-        ROOT / "tests" / "kafka" / "README.md",
+        *ROOT.glob("tests/*/README.md"),
     ]
 )
 ALL_TEXT = "\n".join(page.read_text("utf-8") for page in PAGES)
@@ -109,6 +109,11 @@ def test_every_page_is_in_the_index() -> None:
     assert not [
         page.name for page in ROOT.glob("docs/*.md") if f"({page.name})" not in index and page.name != "index.md"
     ]
+
+
+def test_every_page_of_the_index_is_held_to_the_code() -> None:
+    pages = re.findall(r"\]\(([\w./-]+\.md)\)", text_of("docs/index.md"))
+    assert {(ROOT / "docs" / page).resolve() for page in pages} <= set(PAGES)
 
 
 @pytest.mark.parametrize("page", sorted(ROOT.glob("docs/adr/*.md")), ids=lambda page: page.name)
