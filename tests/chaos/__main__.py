@@ -13,8 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.check import Verdict, verdict_of
+from tests.chaos.check import Run, verdict_of, wrong_in
+from tests.chaos.evidence import Evidence, evidence_of
 from tests.chaos.faults import FAULTS, left_out
+from tests.chaos.load import load
 from tests.chaos.nights import Nights
 from tests.chaos.recovered import Recovery
 from tests.chaos.site import Site
@@ -30,14 +32,25 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default=",".join(FAULTS), help=f"of {', '.join(FAULTS)}")
     parser.add_argument(
-        "--logs", type=Path, help="where the parts write; kept if it is given, or if the verdict is LESS"
+        "--logs",
+        type=Path,
+        help="a fresh directory where the parts write; kept if it is given, or if the verdict is LESS",
     )
     parser.add_argument("--json", action="store_true", help="end with the report as one line")
     options = parser.parse_args()
-    logs = options.logs or Path(tempfile.mkdtemp(prefix="leadstream-chaos-"))
-    logs = logs.resolve()
+    names = options.only.split(",")
+    if unknown := [name for name in names if name not in FAULTS]:
+        parser.error(
+            f"--only: no fault {', '.join(name or '(empty)' for name in unknown)}; there are {', '.join(FAULTS)}"
+        )
+    if options.logs and options.logs.exists() and any(options.logs.iterdir()):
+        parser.error(
+            f"--logs: {options.logs} is not empty, and what an earlier run left (a runner that was killed leaves "
+            "its disks mounted) would mix with this one: name a fresh directory"
+        )
+    logs = (options.logs or Path(tempfile.mkdtemp(prefix="leadstream-chaos-"))).resolve()
     logs.mkdir(parents=True, exist_ok=True)
-    report = asyncio.run(_run(options.seconds, options.seed, options.only.split(","), logs))
+    report = asyncio.run(_run(options.seconds, options.seed, names, logs))
     for name, value in report.items():
         print(f"{name:<24} {value}")
     if options.json:
@@ -62,7 +75,7 @@ async def _run(seconds: float, seed: int, names: list[str], logs: Path) -> dict[
         say("all parts are ready")
         until = time.monotonic() + seconds
         supervising = asyncio.create_task(site.supervise())
-        load = asyncio.create_task(site.load(random.Random(seed), until))
+        loading = asyncio.create_task(load(site, random.Random(seed), until))
         nights = Nights(site)
         verifying = asyncio.create_task(nights.run())
         impossible = left_out(site)
@@ -86,16 +99,14 @@ async def _run(seconds: float, seed: int, names: list[str], logs: Path) -> dict[
             done[name] += 1
             recovery.measure(name)
         calm_at = time.monotonic()
-        await load
+        await loading
         await recovery.wait(RECOVERY_SECONDS)
-        recovered, verdict = await _until_right(site, calm_at)
-        verifying.cancel()
+        recovered, evidence = await _until_right(site, calm_at)
+        await _end(verifying)
         await nights.last()
-        verdict.less += sorted(site.complaints)
+        verdict = verdict_of(evidence, Run(done, nights.came_to, site.complaints))
         say(f"verdict {verdict.word}, {recovered:.1f} s after the last fault")
-        supervising.cancel()
-        with suppress(asyncio.CancelledError):
-            await supervising
+        await _end(supervising)
     return {
         "verdict": verdict.word,
         "seed": seed,
@@ -105,6 +116,7 @@ async def _run(seconds: float, seed: int, names: list[str], logs: Path) -> dict[
         "not accepted, sent again": site.refused,
         **verdict.numbers,
         "left out": impossible,
+        "not met": [name for name in names if name not in done],
         "restarts": {name: len(endings) for name, endings in sorted(site.endings.items())},
         "verify beside the faults": dict(sorted(nights.came_to.items())),
         "seconds until all right": round(recovered, 1),
@@ -115,15 +127,22 @@ async def _run(seconds: float, seed: int, names: list[str], logs: Path) -> dict[
     }
 
 
-async def _until_right(site: Site, calm_at: float) -> tuple[float, Verdict]:
+async def _until_right(site: Site, calm_at: float) -> tuple[float, Evidence]:
     """Everybody may finish; what is wrong after that stays wrong."""
     while True:
         with suppress(OSError):
-            verdict = await verdict_of(site)
+            evidence = await evidence_of(site)
             waited = time.monotonic() - calm_at
-            if not verdict.less or waited > CALM_SECONDS:
-                return waited, verdict
+            if not wrong_in(evidence) or waited > CALM_SECONDS:
+                return waited, evidence
         await asyncio.sleep(2)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """A task that goes on for ever; what it died of is raised."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 if __name__ == "__main__":

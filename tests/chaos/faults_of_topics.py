@@ -67,6 +67,7 @@ async def garbage_in_the_rows(site: Site, random_: random.Random) -> None:
         offset = (await producer.send_and_wait(rows, b"\x09garbage", key=key, partition=number)).offset
     finally:
         await producer.stop()
+    site.damaged.add(f"{rows}/{number} offset {offset} key {key!r}")
     named = f"{rows}[{number}] offset {offset} key {key!r} cannot be read"
 
     def names_it(_: str, ending: Ending) -> bool:

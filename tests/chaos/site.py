@@ -1,7 +1,6 @@
-"""The site under chaos: Apache Kafka, a store, the parts as processes, an outer world that records, and a load."""
+"""The site under chaos: Apache Kafka, a store, the parts as processes, and an outer world that records."""
 
 import asyncio
-import random
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -24,9 +23,6 @@ from tests.e2e.deployment import PARTITIONS, Deployment
 from tests.flaky_proxy import FlakyProxy, flaky_proxy
 from tests.kafka.apache import ApacheKafka, class_path
 
-LEADS = 500  # so many that none has 2,000 views, from which on its row takes no more
-EVENTS_PER_SECOND = 60
-REPEATED = 0.05  # of the requests are sent once more, as clients do
 LINKED = ("worker-1", "worker-2", "sink-redis", "sink-webhook")  # reach Kafka through a link of their own
 KAFKA_DISK_BYTES, SPOOL_DISK_BYTES = 4 << 30, 64 << 20
 SECRET = "whsec_Y2hhb3MgY2hhb3MgY2hhb3MgY2hhb3M="
@@ -72,6 +68,7 @@ class Site:
     refused: int = 0
     told_to_wait: int = 0  # requests that were answered with 503
     complaints: set[str] = field(default_factory=set)  # what a fault found that must not be
+    damaged: set[str] = field(default_factory=set)  # records of the rows that a fault wrote, as `verify` names them
     endings: dict[str, list[Ending]] = field(default_factory=dict)
     wanted: set[str] = field(default_factory=set)  # parts that have to run
     stopped: set[str] = field(default_factory=set)  # by SIGSTOP
@@ -186,48 +183,6 @@ class Site:
             self.stopped.add(name)
         elif number is signal.SIGCONT:
             self.stopped.discard(name)
-
-    async def load(self, random_: random.Random, until: float) -> None:
-        """Page views of many visitors, until then (monotonic). What gets no 2xx is sent again with the same id."""
-        number, sending = 0, set[asyncio.Task[None]]()
-        timeout = aiohttp.ClientTimeout(total=20)
-        async with aiohttp.ClientSession(
-            timeout=timeout, headers={"User-Agent": "Mozilla/5.0 Chrome/140.0"}
-        ) as session:
-            while time.monotonic() < until:
-                number += 1
-                lead = f"visitor-{int(random_.random() ** 1.2 * LEADS)}"
-                task = asyncio.create_task(self._view(session, lead, f"view-{number}", random_.random() < REPEATED))
-                sending.add(task)
-                task.add_done_callback(sending.discard)
-                await asyncio.sleep(1 / EVENTS_PER_SECOND)
-            await asyncio.gather(*sending)
-
-    async def _view(self, session: aiohttp.ClientSession, lead: str, event_id: str, twice: bool) -> None:
-        body: dict[str, object] = {
-            "type": "page",
-            "anonymousId": lead,
-            "messageId": event_id,
-            "properties": {"url": f"https://www.acme.example/{event_id}"},
-        }
-        left = 2 if twice else 1
-        while left:
-            if await self._post(session, body):
-                self.accepted.add((lead, event_id))
-                left -= 1
-            else:
-                self.refused += 1
-                await asyncio.sleep(0.5)
-
-    async def _post(self, session: aiohttp.ClientSession, body: dict[str, object]) -> bool:
-        with suppress(aiohttp.ClientError, TimeoutError, OSError):
-            async with session.post(f"{self.parts.url}/v1/page", json=body) as response:
-                if response.status == 503:
-                    self.told_to_wait += 1
-                    if "Retry-After" not in response.headers:
-                        self.complaints.add("a 503 of the collector has no Retry-After")
-                return response.status == 200
-        return False
 
     async def end(self) -> None:
         children = self.parts.children

@@ -37,8 +37,12 @@ class SmallDisk:
 
 @contextmanager
 def small_disk(directory: Path, size_bytes: int) -> Iterator[SmallDisk]:
-    """Mounted on `directory` for as long as the block runs."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Mounted on `directory`, which is made for it, for as long as the block runs.
+
+    Raises:
+        FileExistsError: the directory is there; what a runner that was killed has left mounted would be used on.
+    """
+    directory.mkdir(parents=True)
     why_not = _run("mount", "-t", "tmpfs", "-o", f"size={size_bytes},mode=700", "leadstream-chaos", str(directory))
     try:
         yield SmallDisk(directory, size_bytes, why_not)
