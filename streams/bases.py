@@ -3,10 +3,9 @@
 One SQLite file each, named by its time, readable by its owner alone: it holds what the rows hold.
 """
 
-import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -15,13 +14,16 @@ from pathlib import Path
 from processors.fold_partition import PartitionFold
 from schemas.codec import UndecodableError
 from schemas.rows import UnreadableRowError
+from streams.drafts import draft_of
 from streams.live_rows import LiveRows
 
 KEPT = 7
-"""So many bases stay in a directory: a week of nights."""
+"""So many bases stay in a directory, the newest of each day (UTC): a week, however often a day it is verified."""
 
+_DAY_LENGTH = len("20260302")
 _FORMAT = 1
 _TABLES = f"""
+PRAGMA journal_mode = OFF;
 PRAGMA user_version = {_FORMAT};
 CREATE TABLE base (events TEXT, partitions INTEGER, taken_at_ms INTEGER, trusted_at_ms INTEGER);
 CREATE TABLE part (
@@ -111,50 +113,55 @@ class Bases:
     partitions: int
 
     def newest(self, not_after_ms: int | None = None) -> Base | None:
-        """The newest base, or the newest that is not younger than `not_after_ms` (UTC).
+        """The newest base, or the newest that is not younger than `not_after_ms` (UTC). Only that one is opened.
 
         Raises:
-            BaseError: a file there cannot be used.
+            BaseError: it cannot be used.
         """
-        for path in sorted(self.directory.glob("*.base"), reverse=True):
-            base = self._open(path)
-            if not_after_ms is None or base.taken_at_ms <= not_after_ms:
-                return base
-        return None
+        paths = self._paths()
+        if not_after_ms is not None:
+            paths = [path for path in paths if path.name <= _name(not_after_ms)]
+        return self._open(paths[0]) if paths else None
 
     @contextmanager
     def begin(self, now_ms: int) -> Iterator[BaseWriter]:
-        """A new base. Unless it is kept, nothing remains of it; if it is, only the newest `KEPT` bases remain.
+        """A new base. Unless it is kept, nothing remains of it; if it is, those that `KEPT` does not count are removed.
 
         Raises:
             BaseError: the disk does not take it.
         """
-        path = self.directory / f"{datetime.fromtimestamp(now_ms / 1000, UTC):%Y%m%dT%H%M%S.%f}.base"
-        draft = self._draft(path)
-        try:
-            with closing(sqlite3.connect(draft)) as connection:
-                connection.executescript(_TABLES)
-                connection.execute("INSERT INTO base VALUES (?, ?, ?, NULL)", (self.events, self.partitions, now_ms))
-                writer = BaseWriter(connection)
-                yield writer
-                connection.commit()
+        path = self.directory / _name(now_ms)
+        with ExitStack() as stack:
+            try:
+                draft = stack.enter_context(draft_of(path))
+            except OSError as error:
+                where = f"{error.filename or path} cannot be written ({error.strerror})"
+                raise BaseError(f"{where}: name another directory") from error
+            try:
+                with closing(sqlite3.connect(draft)) as connection:
+                    connection.executescript(_TABLES)
+                    connection.execute(
+                        "INSERT INTO base VALUES (?, ?, ?, NULL)", (self.events, self.partitions, now_ms)
+                    )
+                    writer = BaseWriter(connection)
+                    yield writer
+                    connection.commit()
+            except sqlite3.Error as error:
+                raise BaseError(f"{draft} cannot be written ({error}): make room, or name another directory") from error
             if writer.kept:
                 draft.replace(path)
-                for old in sorted(self.directory.glob("*.base"), reverse=True)[KEPT:]:
-                    old.unlink()
-        except sqlite3.Error as error:
-            raise BaseError(f"{draft} cannot be written ({error}): make room, or name another directory") from error
-        finally:
-            draft.unlink(missing_ok=True)
+                self._remove_old()
 
-    def _draft(self, path: Path) -> Path:
-        draft = path.with_suffix(f".{os.getpid()}.draft")
-        try:
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(draft, os.O_CREAT | os.O_EXCL, 0o600))
-        except OSError as error:
-            raise BaseError(f"{draft} cannot be written ({error.strerror}): name another directory") from error
-        return draft
+    def _paths(self) -> list[Path]:
+        """Of the bases, the newest first."""
+        return sorted(self.directory.glob("[0-9]" * _DAY_LENGTH + "T*.base"), reverse=True)
+
+    def _remove_old(self) -> None:
+        paths, newest = self._paths(), dict[str, Path]()
+        for path in paths:
+            newest.setdefault(path.name[:_DAY_LENGTH], path)
+        for old in set(paths) - set(list(newest.values())[:KEPT]):
+            old.unlink(missing_ok=True)
 
     def _open(self, path: Path) -> Base:
         try:
@@ -173,6 +180,11 @@ class Bases:
                 f"{self.partitions}: use another directory for each deployment"
             )
         return Base(path, taken_at_ms, trusted_at_ms, folded_to, epochs)
+
+
+def _name(at_ms: int) -> str:
+    """Of the base that was taken then. Names sort as times do, and begin with the day."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y%m%dT%H%M%S.%f}.base"
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -1,6 +1,9 @@
 """Bases as files, without a broker."""
 
+import fcntl
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from tests.streams.scored_log import SITE
 
 PARTITIONS = 2
 EVENTS = "leadstream.events.v1"
+DAY_MS = 86_400_000
 
 
 def folded() -> LiveRows:
@@ -89,24 +93,71 @@ def test_a_base_that_is_not_kept_leaves_nothing(bases: Bases) -> None:
 
 
 def test_a_week_of_bases_is_kept_for_their_owner_alone(bases: Bases) -> None:
-    for now_ms in range(1, KEPT + 3):
-        make(bases, now_ms)
+    for day in range(1, KEPT + 3):
+        make(bases, day * DAY_MS)
     paths = sorted(bases.directory.iterdir())
     assert len(paths) == KEPT
     assert {path.stat().st_mode & 0o777 for path in paths} == {0o600}
     newest = bases.newest()
     assert newest is not None
-    assert (newest.taken_at_ms, newest.path) == (KEPT + 2, paths[-1])
+    assert (newest.taken_at_ms, newest.path) == ((KEPT + 2) * DAY_MS, paths[-1])
 
 
-@pytest.mark.parametrize(("not_after_ms", "taken_at_ms"), [(None, 3_000), (2_999, 2_000), (2_000, 2_000), (999, None)])
-def test_the_newest_that_is_old_enough_is_found(
-    bases: Bases, not_after_ms: int | None, taken_at_ms: int | None
-) -> None:
-    for now_ms in (1_000, 2_000, 3_000):
-        make(bases, now_ms)
-    found = bases.newest(not_after_ms)
-    assert (None if found is None else found.taken_at_ms) == taken_at_ms
+def test_many_bases_of_one_day_leave_those_of_the_days_before(bases: Bases) -> None:
+    for day in range(1, KEPT + 1):
+        make(bases, day * DAY_MS)
+    for rerun in range(1, KEPT + 1):
+        newest = make(bases, KEPT * DAY_MS + rerun)
+    assert newest.taken_at_ms == KEPT * DAY_MS + KEPT
+    paths = sorted(bases.directory.iterdir())
+    assert len(paths) == KEPT
+    assert (bases.newest(DAY_MS), paths[-1]) == (bases._open(paths[0]), newest.path)
+
+
+@pytest.mark.parametrize(("not_after_days", "day"), [(None, 3), (2.999, 2), (2, 2), (0.999, None)])
+def test_the_newest_that_is_old_enough_is_found(bases: Bases, not_after_days: float | None, day: int | None) -> None:
+    for number in (1, 2, 3):
+        make(bases, number * DAY_MS)
+    found = bases.newest(None if not_after_days is None else round(not_after_days * DAY_MS))
+    assert (None if found is None else found.taken_at_ms) == (None if day is None else day * DAY_MS)
+
+
+def test_a_damaged_base_is_not_in_the_way_of_an_older_one(bases: Bases) -> None:
+    make(bases, DAY_MS)
+    make(bases, 2 * DAY_MS).path.write_bytes(b"not a database at all")
+    older = bases.newest(2 * DAY_MS - 1)
+    assert older is not None
+    assert older.taken_at_ms == DAY_MS
+    with pytest.raises(BaseError, match="cannot be used as a base"):
+        bases.newest()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from streams.bases import Bases
+from tests.streams.test_bases import fill
+with Bases(Path(sys.argv[1]), "x", 2).begin(1) as save:
+    fill(save)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_when_the_next_begins(bases: Bases) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, str(bases.directory)], check=False, timeout=60)
+    [left] = bases.directory.iterdir()  # no journal: pages of rows would stand in it, too
+    assert left.suffix == ".draft"
+    left.with_suffix(".draft-journal").write_bytes(b"as a release before this one left it")
+    base = make(bases, 5_000)
+    assert list(bases.directory.iterdir()) == [base.path]
+
+
+def test_what_another_process_is_writing_is_left_alone(bases: Bases) -> None:
+    bases.directory.mkdir()
+    with (bases.directory / "19700101T000000.000000.1.draft").open("wb") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        base = make(bases, 5_000)
+        assert {path.name for path in bases.directory.iterdir()} == {base.path.name, Path(theirs.name).name}
 
 
 @pytest.mark.parametrize(
@@ -154,5 +205,5 @@ def test_a_base_of_other_topics_is_refused(bases: Bases, events: str, partitions
 def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     bases = Bases(tmp_path / "file", EVENTS, PARTITIONS)
-    with pytest.raises(BaseError, match=r"file/.* cannot be written"), bases.begin(1):
+    with pytest.raises(BaseError, match=r"file cannot be written .*: name another"), bases.begin(1):
         pass

@@ -73,10 +73,10 @@ async def test_each_night_goes_on_from_the_one_before(fresh: Site, tmp_path: Pat
 
 
 async def test_a_base_that_cannot_be_used_is_wrong_input(fresh: Site, tmp_path: Path) -> None:
-    (tmp_path / "20260302.base").write_text("something else")
+    (tmp_path / "20260302T010000.000000.base").write_text("something else")
     answer = await fresh.run("verify", "--bases", str(tmp_path))
     assert (answer.code, answer.out) == (2, "")
-    assert "20260302.base cannot be used as a base" in answer.err
+    assert "20260302T010000.000000.base cannot be used as a base" in answer.err
 
 
 async def test_since_says_which_base_and_so_needs_some(site: Site) -> None:
