@@ -165,9 +165,13 @@ METRICS: dict[MetricName, Metric] = {
     ),
     "leadstream_worker_ticks_total": Metric("counter", "Ticks written to the events topic."),
     "leadstream_verify_equal": Metric(
-        "gauge", "1: the last `verify` found that state, transitions and dead letters are what the log says; else 0."
+        "gauge",
+        "1: the last `verify` found that state, transitions and dead letters are what the log says. "
+        "0: something differs, or it could not verify; then those below but the time are 0, too.",
     ),
-    "leadstream_verify_end_timestamp_seconds": Metric("gauge", "When the last `verify` ended, as Unix time."),
+    "leadstream_verify_end_timestamp_seconds": Metric(
+        "gauge", "When the last `verify` ended, as Unix time, however it ended."
+    ),
     "leadstream_verify_duration_seconds": Metric("gauge", "How long it took."),
     "leadstream_verify_records": Metric("gauge", "Records of the log that it folded."),
     "leadstream_verify_differences": Metric("gauge", "Differences that it found."),

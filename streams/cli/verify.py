@@ -1,7 +1,10 @@
 """`leadstream verify`."""
 
+import asyncio
+import signal
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -75,19 +78,18 @@ def verify(
     """
     if since is not None and directory is None:
         raise click.UsageError("--since says which base to begin at: give --bases, too")
-    settings = settings_of(context)
-    keys = None if lead is None else _keys(lead, settings)
     began_ms = _now_ms()
-    with _explaining(since), _bar(shown=not as_json) as on_progress:
-        report = run(_verify(settings, keys, directory, since, on_progress), settings)
-    if keys is not None and not (report.leads or report.accepted):
-        raise CommandError(
-            f"no lead {escaped(lead or '')!r} in the log or the rows",
-            "give a lead key, an anonymous id, a user id or an e-mail; `leadstream lead list` shows the leads",
-            code=FINDING,
-        )
+    try:
+        report = _report(settings_of(context), lead, directory, since, with_bar=not as_json)
+    except BaseException:  # a run that was stopped, too: else the file would go on saying what the run before it found
+        if textfile is not None:
+            with suppress(CommandError):  # that of the run counts
+                _write_metrics(None, textfile, began_ms)
+        raise
     if textfile is not None:
         _write_metrics(report, textfile, began_ms)
+    if since is not None and report.base_at_ms is None:
+        click.echo(f"no base is as old as {shown_time(since)}: the log was folded from its first record", err=True)
     if as_json:
         print_json({**asdict(report), "equal": report.equal})
     else:
@@ -95,9 +97,25 @@ def verify(
     return 0 if report.equal else FINDING
 
 
+def _report(
+    settings: Settings, lead: str | None, directory: Path | None, since: int | None, *, with_bar: bool
+) -> VerifyReport:
+    keys = None if lead is None else _keys(lead, settings)
+    with _explaining(since), _bar(shown=with_bar) as on_progress:
+        report = run(_verify(settings, keys, directory, since, on_progress), settings)
+    if keys is not None and not (report.leads or report.accepted):
+        raise CommandError(
+            f"no lead {escaped(lead or '')!r} in the log or the rows",
+            "give a lead key, an anonymous id, a user id or an e-mail; `leadstream lead list` shows the leads",
+            code=FINDING,
+        )
+    return report
+
+
 async def _verify(
     settings: Settings, keys: list[bytes] | None, directory: Path | None, since: int | None, on_progress: Progress
 ) -> VerifyReport:
+    _end_on_sigterm()
     brokers, topics = brokers_of(settings), topics_of(settings)
     partitions = await partition_count(settings)
     bases = None if directory is None else Bases(directory, topics.events, partitions)
@@ -105,6 +123,13 @@ async def _verify(
         base = None if bases is None else bases.newest(since)
         return await verify_state(brokers, topics, partitions, leads=keys, base=base, on_progress=on_progress)
     return await Onwards(brokers, topics, partitions, bases).verify(since, _now_ms(), on_progress)
+
+
+def _end_on_sigterm() -> None:
+    """As on Ctrl-C: what is begun is undone. cron and systemd send it."""
+    running = asyncio.current_task()
+    if running is not None and threading.current_thread() is threading.main_thread():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
 
 
 @contextmanager
@@ -123,6 +148,8 @@ def _explaining(since: int | None) -> Iterator[None]:
         raise CommandError(str(error), code=WRONG_INPUT) from error
     except OldFoldError as error:
         raise CommandError(str(error), code=REFUSED) from error
+    except asyncio.CancelledError as error:
+        raise click.Abort from error
 
 
 @contextmanager
@@ -135,15 +162,17 @@ def _bar(*, shown: bool) -> Iterator[Progress]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _write_metrics(report: VerifyReport, path: Path, began_ms: int) -> None:
+def _write_metrics(report: VerifyReport | None, path: Path, began_ms: int) -> None:
+    """None: it could not verify. What is not known is 0."""
     metrics = PrometheusMetrics(OF_VERIFY)
-    metrics.set("leadstream_verify_equal", report.equal)
     metrics.set("leadstream_verify_end_timestamp_seconds", _now_ms() / 1000)
-    metrics.set("leadstream_verify_duration_seconds", (_now_ms() - began_ms) / 1000)
-    metrics.set("leadstream_verify_records", report.records)
-    metrics.set("leadstream_verify_differences", len(report.differences))
-    metrics.set("leadstream_verify_lost_events", report.lost)
-    metrics.set("leadstream_verify_counted_twice_events", report.counted_twice)
+    if report is not None:
+        metrics.set("leadstream_verify_equal", report.equal)
+        metrics.set("leadstream_verify_duration_seconds", (_now_ms() - began_ms) / 1000)
+        metrics.set("leadstream_verify_records", report.records)
+        metrics.set("leadstream_verify_differences", len(report.differences))
+        metrics.set("leadstream_verify_lost_events", report.lost)
+        metrics.set("leadstream_verify_counted_twice_events", report.counted_twice)
     try:
         metrics.write(path)
     except OSError as error:

@@ -1,5 +1,10 @@
+import asyncio
+import os
+import signal
+import sys
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.keys import partition_of
@@ -67,7 +72,9 @@ async def test_each_night_goes_on_from_the_one_before(fresh: Site, tmp_path: Pat
     answer = await fresh.run("verify", "--bases", bases)
     assert answer.out.startswith("log 0 records from the base of ")
     assert "state of 2 leads equal" in answer.out
-    assert (await fresh.run("verify", "--bases", bases, "--since", "2026-01-01", "--json")).data["records"] == 12
+    old = await fresh.run("verify", "--bases", bases, "--since", "2026-01-01", "--json")
+    assert (old.data["records"], old.data["base_at_ms"]) == (12, None)
+    assert "no base is as old as" in old.err
     alone = await fresh.run("verify", "--bases", bases, "--lead", "ada")
     assert (alone.code, alone.out.startswith("log 0 records from the base of ")) == (0, True)
 
@@ -101,6 +108,51 @@ async def test_the_result_is_left_as_metrics(fresh: Site, tmp_path: Path) -> Non
     assert shown["leadstream_verify_lost_events"] > 0
     answer = await fresh.run("verify", "--textfile", str(tmp_path / "none" / "verify.prom"))
     assert (answer.code, "name another --textfile" in answer.err) == (2, True)
+
+
+async def test_a_run_that_could_not_verify_is_left_as_metrics_too(fresh: Site, tmp_path: Path) -> None:
+    page, bases = tmp_path / "verify.prom", tmp_path / "bases"
+    options = ("verify", "--bases", str(bases), "--textfile", str(page))
+    assert (await fresh.run(*options)).code == 0
+    assert metrics_in(page)["leadstream_verify_equal"] == 1
+    [base] = bases.iterdir()
+    base.write_text("something else")
+    assert (await fresh.run(*options)).code == 2
+    shown = metrics_in(page)
+    ended_at = shown.pop("leadstream_verify_end_timestamp_seconds")
+    assert ended_at > 1_700_000_000
+    assert shown == dict.fromkeys(OF_VERIFY - {"leadstream_verify_end_timestamp_seconds"}, 0)
+    answer = await fresh.run("verify", "--lead", "nobody", "--textfile", str(tmp_path / "none" / "verify.prom"))
+    assert (answer.code, "no lead 'nobody'" in answer.err) == (1, True)  # not that the file cannot be written
+    page.unlink()
+    away = await fresh.run("verify", "--textfile", str(page), KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
+    assert (away.code, metrics_in(page)["leadstream_verify_equal"]) == (3, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_run_that_is_stopped_leaves_no_draft_and_says_so_in_the_metrics(
+    fresh: Site, tmp_path: Path, number: signal.Signals
+) -> None:
+    page, bases = tmp_path / "verify.prom", tmp_path / "bases"
+    options = [sys.executable, "-c", STOPPED, "verify", "--bases", str(bases), "--textfile", str(page)]
+    environment = os.environ | {"KAFKA_BOOTSTRAP_SERVERS": fresh.broker, "STOP": str(int(number))}
+    child = await asyncio.create_subprocess_exec(*options, env=environment, stderr=asyncio.subprocess.PIPE)
+    _, err = await asyncio.wait_for(child.communicate(), 60)
+    assert (child.returncode, err.strip()) == (130, b"stopped")
+    assert list(bases.iterdir()) == []
+    assert metrics_in(page)["leadstream_verify_equal"] == 0
+
+
+STOPPED = """
+import os
+from streams import bases, cli
+add = bases.BaseWriter.add
+def add_and_stop(*arguments):
+    add(*arguments)
+    os.kill(os.getpid(), int(os.environ["STOP"]))
+bases.BaseWriter.add = add_and_stop
+cli.main()
+"""
 
 
 def metrics_in(page: Path) -> dict[str, float]:
