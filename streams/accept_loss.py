@@ -64,10 +64,9 @@ async def find_losses(brokers: Brokers, topics: Topics, partitions: int) -> list
     losses = []
     for tp in events:
         fold = PartitionFold(tp.topic, tp.partition, partitions)
-        _, wrong = await read_live_rows(brokers, fold, TopicPartition(topics.rows, tp.partition), None)
-        unusable = [difference for difference in wrong if not difference.what.startswith("last record")]
-        if unusable:
-            raise NotOfTheLogError(str(unusable[0]))
+        live, wrong = await read_live_rows(brokers, fold, TopicPartition(topics.rows, tp.partition), None)
+        if live.damaged:
+            raise NotOfTheLogError(str(wrong[0]))
         where, bounds = f"{tp.topic}/{tp.partition}", LogBounds(starts[tp], ends[tp], epochs.get(tp, 0))
         part = None if fold.next_offset is None else (fold.epoch, fold.next_offset)
         try:

@@ -21,12 +21,19 @@ class LiveRows:
     meta: the partition's own row, and the models that it names, as packed records by key.
     unreadable: key -> offset of its newest record, which cannot be read, and why. A later record of the key that can be
         read, or its deletion, stands in for such a one.
+    unusable: why the partition's own row does not go with the other rows; None: it does.
     """
 
     rows: RowStore
     bounds: Bounds
     meta: dict[bytes, bytes]
     unreadable: dict[bytes, tuple[int, str]]
+    unusable: str | None = None
+
+    @property
+    def damaged(self) -> bool:
+        """Would a worker refuse to start from them?"""
+        return bool(self.unreadable) or self.unusable is not None
 
 
 async def read_live_rows(
@@ -34,7 +41,7 @@ async def read_live_rows(
 ) -> tuple[LiveRows, list[Difference]]:
     """Read the changelog partition to its true end by the rule of recovery, into a fresh `fold`.
 
-    `only` restricts it to these leads. Second: what is wrong with the changelog itself.
+    `only` restricts it to these leads. Second: what is wrong with the changelog itself; what is damaged comes first.
     """
     models: dict[bytes, bytes] = {}
     unreadable: dict[bytes, tuple[int, str]] = {}
@@ -54,12 +61,14 @@ async def read_live_rows(
         elif key.startswith(MODEL_PREFIX):
             models.pop(key, None)
     found = [_unreadable(tp, key, *unreadable[key]) for key in unreadable]
+    unusable = None
     try:
         fold.restored()
     except UnreadableRowError as error:
+        unusable = str(error)
         found.append(Difference(f"{tp.topic}/{tp.partition}", "partition's own row", f"unusable ({error})", "usable"))
     found += [_stale(key, tp) for key, _ in fold.rows.take_dirty(0)]  # what recovery would write again
-    return LiveRows(fold.rows, bounds_of(fold), models | fold.own_row(), unreadable), found
+    return LiveRows(fold.rows, bounds_of(fold), models | fold.own_row(), unreadable, unusable), found
 
 
 def _unreadable(tp: TopicPartition, key: bytes, offset: int, why: str) -> Difference:

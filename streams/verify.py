@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from processors.fold_partition import PartitionFold
 from schemas.keys import partition_of
 from streams.bases import Base, BaseWriter
-from streams.bounds import Span, bounds_of
+from streams.bounds import Bounds, Span, bounds_of
 from streams.brokers import Brokers
 from streams.compare_outputs import LettersCheck, TransitionsCheck
 from streams.groups import committed_of
@@ -35,6 +35,10 @@ class CannotVerifyError(RuntimeError):
 
 class LogCutError(CannotVerifyError):
     """Retention has taken records behind the base; without a base, the first ones."""
+
+
+class DamagedRowsError(CannotVerifyError):
+    """Rows cannot be taken on trust: some cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +99,8 @@ async def verify(
             task, tp, report, letters, lambda: on_progress(report.records, total)
         )
     await LettersCheck(brokers, topics, partitions, spans, leads).compare(letters, report)
-    folded_to = sum(span.live.folded_to for span in spans.values())
-    report.unfolded = max(0, sum((await log_end(brokers, events)).values()) - folded_to)
+    ends = await log_end(brokers, events)
+    report.unfolded = sum(max(0, ends[tp] - spans[tp.partition].live.folded_to) for tp in events)
     on_progress(total, total)
     return report
 
@@ -104,19 +108,18 @@ async def verify(
 async def take_base(brokers: Brokers, topics: Topics, partitions: int, save: BaseWriter) -> None:
     """Save the live rows as they are: nothing is folded, so nothing is proven of them.
 
+    The next run reads the transitions from their beginning.
+
     Raises:
+        DamagedRowsError: a row, or a partition's own row, cannot be read.
         LogStalledError, aiokafka.errors.KafkaError: the broker is away.
     """
-    task = _Task(brokers, topics, partitions, None, {}, None, save, {})
     for number in range(partitions):
-        live, _ = await read_live_rows(
-            brokers, task.fresh_fold(number), TopicPartition(topics.rows, number), task.leads
-        )
-        transitions = TransitionsCheck(
-            brokers, TopicPartition(topics.transitions, number), Span(live.bounds, live.bounds), VerifyReport()
-        )
-        await transitions.read(None)
-        save.add(number, live, transitions.next_start)
+        fold = PartitionFold(topics.events, number, partitions)
+        live, found = await read_live_rows(brokers, fold, TopicPartition(topics.rows, number), None)
+        if live.damaged:
+            raise DamagedRowsError("; ".join(map(str, found)))
+        save.add(number, live, transitions_from=0)
 
 
 def _check_reach(
@@ -155,6 +158,8 @@ async def _verify_partition(
     fold = task.fresh_fold(number)
     transitions_from = 0 if task.base is None else task.base.restore(number, fold, task.leads)
     span = Span(bounds_of(fold), live.bounds)
+    end = (await log_end(task.brokers, [tp]))[tp]  # after the rows: a worker goes on meanwhile
+    report.differences += _ahead_of_log(rows, span.live, end)
     known = {"the base knew": span.base.folded_to, "the group has committed": task.committed.get(tp, 0)}
     for who, offset in known.items():
         if span.live.folded_to < offset:
@@ -165,7 +170,8 @@ async def _verify_partition(
     if task.save is not None:
         task.save.add(number, live, transitions.next_start)
     replay = Replay(fold, live.rows, span, report, on_transition=transitions.compare, only=task.leads)
-    first, stop = span.base.folded_to, max(span.base.folded_to, span.live.stop)
+    first = span.base.folded_to
+    stop = max(first, min(span.live.stop, end))
     async for record in read_log(task.brokers, [tp], start={tp: first}, stop={tp: stop}):
         replay.take(record)
         if report.records % _PROGRESS_EVERY == 0:
@@ -174,3 +180,18 @@ async def _verify_partition(
     await transitions.finish()
     letters |= replay.letters
     return span
+
+
+def _ahead_of_log(rows: TopicPartition, live: Bounds, end: int) -> list[Difference]:
+    """Rows that know records which the log does not have: it was truncated, or made anew."""
+    ends = f"{end}: it ends there"
+    found = []
+    if live.folded_to > end:
+        found.append(
+            Difference(f"{rows.topic}/{rows.partition}", "partition's own row", f"at offset {live.folded_to}", ends)
+        )
+    for key, bound in live.ahead.items():
+        if bound >= end:
+            where = f"lead {key.decode(errors='backslashreplace')}"
+            found.append(Difference(where, "newest record that its row knows", f"at offset {bound}", ends))
+    return found

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from streams.bases import Base, Bases
 from streams.brokers import Brokers
 from streams.topics import Topics
-from streams.verify import CannotVerifyError, LogCutError, Progress, take_base, verify
+from streams.verify import CannotVerifyError, DamagedRowsError, LogCutError, Progress, take_base, verify
 from streams.verify_report import VerifyReport
 
 
@@ -28,7 +28,8 @@ class Onwards:
         Where all is equal the rows of now are a base, taken at `now_ms`.
 
         Raises:
-            NothingToFoldFromError, BaseError: a base cannot be read or written; and as `verify`.
+            NothingToFoldFromError: a first base was taken on trust; DamagedRowsError: nor could one be taken.
+            BaseError: a base cannot be read or written; and as `verify`.
         """
         base = self.bases.newest(since_ms)
         try:
@@ -36,7 +37,10 @@ class Onwards:
         except LogCutError as error:
             if self.bases.newest() is not None:
                 raise
-            await self._begin(now_ms)
+            try:
+                await self._begin(now_ms)
+            except DamagedRowsError as damage:
+                raise DamagedRowsError(f"{error}. Nor can the rows be taken on trust: {damage}") from damage
             raise NothingToFoldFromError(
                 f"{error}. The rows as they are now were taken for a first base, on trust: from here on they are verified"
             ) from error

@@ -24,7 +24,7 @@ from streams.cli.times import Time, shown_time
 from streams.clock import SystemClock
 from streams.config import Settings, topics_of
 from streams.metrics import PrometheusMetrics
-from streams.verify import CannotVerifyError, LogCutError, Progress
+from streams.verify import CannotVerifyError, DamagedRowsError, LogCutError, Progress
 from streams.verify import verify as verify_state
 from streams.verify_onwards import NothingToFoldFromError, Onwards
 from streams.verify_report import VerifyReport
@@ -142,6 +142,9 @@ def _explaining(since: int | None) -> Iterator[None]:
     except LogCutError as error:
         fix = "keep events for longer (retention.ms of the events topic), or run it more often, with --bases DIR"
         raise CommandError(str(error), fix if since is None else "give a later --since", code=FINDING) from error
+    except DamagedRowsError as error:
+        fix = "restore them from a backup of the rows topic: docs/runbook.md, A row that cannot be read"
+        raise CommandError(str(error), fix, code=FINDING) from error
     except CannotVerifyError as error:
         raise CommandError(str(error), "begin with an empty directory of bases", code=FINDING) from error
     except BaseError as error:

@@ -12,6 +12,7 @@ from processors.outbox import Sent
 from schemas.codec import decode, encode
 from schemas.keys import partition_of
 from schemas.rows import pack_row, read_header, unpack_row
+from streams.log_reader import log_end
 from streams.provision import admin_client
 from streams.topics import Topics
 from streams.verify import CannotVerifyError, verify
@@ -220,6 +221,26 @@ async def test_a_changelog_that_ends_before_what_the_group_has_committed_has_los
     assert whats(report) == [(f"{log.topics.rows}/0", "partition's own row")]
     assert report.differences[0].live == f"at offset {folded_to}"
     assert report.differences[0].replayed == f"{folded_to + 1}: the group has committed it"
+
+
+async def test_rows_that_are_ahead_of_the_log_are_named_with_both_numbers(log: ScoredLog) -> None:
+    """The log was truncated, or made anew, and rows know the one before it."""
+    number = partition_of(ADA, log.partitions)
+    events = TopicPartition(log.topics.events, number)
+    end = (await log_end(log.brokers, [events]))[events]
+    data = (await log.rows_of(ADA))[-1]
+    header = read_header(data)
+    row = pack_row((header.version[0], end + 5), header.wake_at, header.model_stamp, unpack_row(data))
+    await log.write_row(number, ADA, row)
+    report = await report_of(log)
+    assert ("lead 1visitor-0", "newest record that its row knows") in whats(report)
+    assert f"is at offset {end + 5}, the log gives {end}: it ends there" in str(report.differences[0])
+    for key, value in log.fold_of(number).take_checkpoint(end + 9):
+        await log.write_row(number, key, value)
+    report = await report_of(log)
+    assert whats(report)[0] == (f"{log.topics.rows}/{number}", "partition's own row")
+    assert report.differences[0].live == f"at offset {end + 9}"
+    assert report.unfolded == 0
 
 
 async def test_an_unreadable_row_is_named_with_its_offset(log: ScoredLog) -> None:

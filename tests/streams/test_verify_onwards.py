@@ -12,7 +12,7 @@ import pytest_asyncio
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
-from processors.fold_partition import PartitionFold
+from processors.fold_partition import PART_KEY, PartitionFold
 from processors.outbox import Sent
 from schemas.codec import decode, encode
 from schemas.keys import partition_of
@@ -22,7 +22,7 @@ from streams.bounds import Bounds
 from streams.live_rows import read_live_rows
 from streams.provision import admin_client
 from streams.topics import Topics
-from streams.verify import CannotVerifyError, LogCutError, verify
+from streams.verify import CannotVerifyError, DamagedRowsError, LogCutError, take_base, verify
 from streams.verify_onwards import NothingToFoldFromError, Onwards
 from streams.verify_report import VerifyReport
 from tests.brokers import Broker
@@ -298,3 +298,33 @@ async def test_without_a_base_and_a_beginning_a_first_base_is_taken_on_trust_and
         assert (report.equal, report.trusted_at_ms) == (True, trusted_at_ms), report.differences
     await write_changed_row(log, BEN, visits=99)
     assert whats(await nights.verify()) == [("lead 1visitor-1", "visits")]
+
+
+@pytest.mark.usefixtures("cuttable")
+@pytest.mark.parametrize("key", [b"1nobody", PART_KEY])
+async def test_rows_that_cannot_be_read_are_not_taken_on_trust(log: ScoredLog, nights: Nights, key: bytes) -> None:
+    await cut(log, 2)
+    await log.write_row(0, key, b"\x09garbage")
+    with pytest.raises(DamagedRowsError, match=rf"begins at offset 2.* on trust: .*/0 offset .*{key.decode()}"):
+        await nights.verify()
+    assert nights.bases.newest() is None
+
+
+async def test_a_first_base_on_trust_knows_no_less_of_the_transitions_than_another(
+    log: ScoredLog, nights: Nights
+) -> None:
+    """A worker has sent transitions of records that no row knows yet."""
+    number = partition_of(ADA, log.partitions)
+    first = (await log.records(log.topics.events, number))[-1].offset + 1
+    await log.traffic(newcomers(number, log.partitions, 2))
+    fold = log.fold_of(number)
+    sent = fold.fold(await log.records(log.topics.events, number, first))
+    assert "StageTransition" in {one.kind for one in sent}
+    await log.send(sent, number)
+    with nights.bases.begin(nights.now_ms) as save:
+        await take_base(log.brokers, log.topics, log.partitions, save)
+        save.keep(trusted_at_ms=nights.now_ms)
+    await log.checkpoint(number, (await log.records(log.topics.events, number))[-1].offset + 1)
+    report = await nights.verify()
+    assert (report.differences, report.missing) == ([], 0)
+    assert report.transitions > 0
