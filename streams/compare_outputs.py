@@ -12,7 +12,8 @@ from schemas.records import DeadLetter, StageTransition
 from streams.bounds import Span
 from streams.brokers import Brokers
 from streams.log_reader import log_start, read_log
-from streams.topics import Topics
+from streams.replay import ExpectedLetter, ExpectedLetters
+from streams.topics import DEAD_LETTERS_MS, Topics
 from streams.verify_report import Difference, VerifyReport
 
 MAX_DETAILED = 20  # transitions of a partition that are shown as they stand on the topic; all are counted
@@ -124,43 +125,66 @@ class LettersCheck:
     """The worker's dead letters, by id.
 
     Attributes:
-        spans: partition of the events topic -> the records whose letters must be there.
+        expected: partition of the events topic -> what its log gives; its letters stand in the partition of that number.
         only: restricts it to records with these keys.
     """
 
     brokers: Brokers
     topics: Topics
     partitions: int
-    spans: Mapping[int, Span]
+    expected: Mapping[int, ExpectedLetters]
     only: Collection[bytes] | None
 
-    async def compare(self, expected: Mapping[str, str], report: VerifyReport) -> None:
-        """`expected`: ids that the log gives -> reason."""
-        report.dead_letters = len(expected)
-        letters = [TopicPartition(self.topics.dead_letters, number) for number in range(self.partitions)]
-        starts = await log_start(self.brokers, letters)
-        missing, unexpected = dict(expected), dict[str, str]()
-        async for record in read_log(self.brokers, letters, start=starts):
+    async def compare(self, report: VerifyReport) -> None:
+        missing = {number: dict(given.letters) for number, given in self.expected.items()}
+        known = {id_ for letters in missing.values() for id_ in letters}
+        report.dead_letters = len(known)
+        unexpected = dict[str, str]()
+        tps = [TopicPartition(self.topics.dead_letters, number) for number in range(self.partitions)]
+        first = dict[TopicPartition, ConsumerRecord]()
+        async for record in read_log(self.brokers, tps):
+            first.setdefault(TopicPartition(record.topic, record.partition), record)
             kind, value = _decoded(record)
             if kind == "DeadLetterHandled":
                 unexpected.pop(value["id"], None)  # somebody has looked at it
             if kind != "DeadLetter" or not self._judges(letter := cast("DeadLetter", value)):
                 continue
-            missing.pop(letter["id"], None)
-            if letter["id"] not in expected:
+            if letter["id"] not in known:
                 unexpected[letter["id"]] = letter["reason"]
+            missing[letter["partition"] or 0].pop(letter["id"], None)
         report.differences += [_letter_differs(id_, reason, "no dead letter") for id_, reason in unexpected.items()]
-        if any(start > 0 for start in starts.values()):
-            report.expired_letters = len(missing)  # letters are kept for a shorter time than the log
-            return
-        report.lost += len(missing)
-        report.differences += [_letter_differs(id_, "missing", reason) for id_, reason in missing.items()]
+        starts = await log_start(self.brokers, [tp for tp in tps if tp not in first])
+        for number, letters in missing.items():
+            tp, newest_ms = tps[number], self.expected[number].newest_ms
+            _report_missing(letters, expired_up_to_ms(first.get(tp), starts.get(tp, 0), newest_ms), report)
 
     def _judges(self, letter: DeadLetter) -> bool:
-        span = self.spans.get(letter["partition"] or 0)
-        if letter["step"] != "worker" or letter["topic"] != self.topics.events or span is None:
+        given = self.expected.get(letter["partition"] or 0)
+        if letter["step"] != "worker" or letter["topic"] != self.topics.events or given is None:
             return False
-        return span.covers(letter["key"], letter["offset"] or 0) and (self.only is None or letter["key"] in self.only)
+        if self.only is not None and letter["key"] not in self.only:
+            return False
+        return given.span.covers(letter["key"], letter["offset"] or 0)
+
+
+def expired_up_to_ms(first: ConsumerRecord | None, start: int, newest_ms: int) -> int:
+    """The time (UTC) of the newest record whose letter retention may have taken from a partition; -1: it has taken none.
+
+    A letter is written after its record, so the letter of a later record would stand behind the `first` that is left.
+    Where none is left and the partition begins at `start`, the newest record of the log, at `newest_ms`, is a clock.
+    """
+    if first is not None:
+        return first.timestamp if first.offset > 0 else -1
+    return newest_ms - DEAD_LETTERS_MS if start > 0 else -1
+
+
+def _report_missing(letters: Mapping[str, ExpectedLetter], up_to_ms: int, report: VerifyReport) -> None:
+    for id_, letter in letters.items():
+        if letter.at_ms <= up_to_ms:
+            report.expired_letters += 1
+        else:
+            report.lost += 1
+            report.differences.append(_letter_differs(id_, "missing", letter.reason))
 
 
 def _letter_differs(id_: str, live: str, replayed: str) -> Difference:

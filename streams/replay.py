@@ -1,6 +1,6 @@
 """Folds one partition's log again and compares what comes out with what a worker wrote: docs/fold.md 8."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import cast
@@ -26,6 +26,28 @@ _event_id = compile_projection(SCHEMAS["TrackedEvent"], {"event_id", "occurred_a
 def concerns_all(record: ConsumerRecord) -> bool:
     """Is it of those that every fold of the partition needs, whichever leads it is about?"""
     return _kind(record.value) in _CONTROL
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedLetter:
+    """`at_ms`: the time of the record that it is of."""
+
+    reason: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedLetters:
+    """The dead letters that the log of one partition gives, by id.
+
+    Attributes:
+        span: the records whose letters must be there.
+        newest_ms: the time of the newest record that was looked at.
+    """
+
+    span: Span
+    letters: Mapping[str, ExpectedLetter]
+    newest_ms: int
 
 
 class Replay:
@@ -57,11 +79,13 @@ class Replay:
         self._due = sorted(((bound, key) for key, bound in span.live.ahead.items()), reverse=True)
         self._common_compared = False
         self._counted = _CountedOnce()
-        self.letters: dict[str, str] = {}  # ids of the dead letters that the log gives -> reason
+        self._letters: dict[str, ExpectedLetter] = {}
+        self._newest_ms = 0
 
     def take(self, record: ConsumerRecord) -> None:
         self._compare_before(record.offset)
         self._report.records += 1
+        self._newest_ms = max(self._newest_ms, record.timestamp)
         if not concerns_all(record) and self._skips(record):
             return
         self._fold.outcomes.clear()
@@ -74,10 +98,11 @@ class Replay:
                 self._on_transition(cast("StageTransition", decode(one.value)[1]), one.value)
             elif one.kind == "DeadLetter" and one.value is not None and self._span.covers(record.key, record.offset):
                 letter = decode(one.value)[1]
-                self.letters[letter["id"]] = letter["reason"]
+                self._letters[letter["id"]] = ExpectedLetter(letter["reason"], record.timestamp)
 
-    def finish(self) -> None:
+    def finish(self) -> ExpectedLetters:
         self._compare_before(None)
+        return ExpectedLetters(self._span, self._letters, self._newest_ms)
 
     def _skips(self, record: ConsumerRecord) -> bool:
         """Is the record outside the span of its lead, or of a lead that nobody asked about?"""

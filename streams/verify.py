@@ -19,7 +19,7 @@ from streams.log_epochs import FIRST_EPOCH, first_epochs
 from streams.log_reader import log_end, log_start, read_log
 from streams.model_records import FirstModels, first_models
 from streams.provision import admin_client
-from streams.replay import Replay
+from streams.replay import ExpectedLetters, Replay
 from streams.topics import WORKER_GROUP, Topics
 from streams.verify_report import Difference, VerifyReport
 
@@ -93,14 +93,12 @@ async def verify(
     report = VerifyReport()
     if base is not None:
         report.base_at_ms, report.trusted_at_ms = base.taken_at_ms, base.trusted_at_ms
-    spans, letters = dict[int, Span](), dict[str, str]()
+    letters = dict[int, ExpectedLetters]()
     for tp in events:
-        spans[tp.partition] = await _verify_partition(
-            task, tp, report, letters, lambda: on_progress(report.records, total)
-        )
-    await LettersCheck(brokers, topics, partitions, spans, leads).compare(letters, report)
+        letters[tp.partition] = await _verify_partition(task, tp, report, lambda: on_progress(report.records, total))
+    await LettersCheck(brokers, topics, partitions, letters, leads).compare(report)
     ends = await log_end(brokers, events)
-    report.unfolded = sum(max(0, ends[tp] - spans[tp.partition].live.folded_to) for tp in events)
+    report.unfolded = sum(max(0, ends[tp] - letters[tp.partition].span.live.folded_to) for tp in events)
     on_progress(total, total)
     return report
 
@@ -147,9 +145,9 @@ def _check_reach(
 
 
 async def _verify_partition(
-    task: _Task, tp: TopicPartition, report: VerifyReport, letters: dict[str, str], on_progress: Callable[[], None]
-) -> Span:
-    """Verify one partition; returns the part of its log that was judged."""
+    task: _Task, tp: TopicPartition, report: VerifyReport, on_progress: Callable[[], None]
+) -> ExpectedLetters:
+    """Verify one partition but for its dead letters, which are returned."""
     number = tp.partition
     report.partitions += 1
     rows = TopicPartition(task.topics.rows, number)
@@ -176,10 +174,9 @@ async def _verify_partition(
         replay.take(record)
         if report.records % _PROGRESS_EVERY == 0:
             on_progress()
-    replay.finish()
+    letters = replay.finish()
     await transitions.finish()
-    letters |= replay.letters
-    return span
+    return letters
 
 
 def _ahead_of_log(rows: TopicPartition, live: Bounds, end: int) -> list[Difference]:

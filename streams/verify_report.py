@@ -31,7 +31,7 @@ class VerifyReport:
             their dead letter.
         counted_twice: events that the live rows count more often than the log says, or the fold counted again.
         unfolded: records of the log that no row knows yet.
-        expired_letters: dead letters that are missing because retention has taken them.
+        expired_letters: dead letters that are missing and so old that retention may have taken them.
         base_at_ms: when the base was taken (UTC) behind which all this was looked at; None: from the first record.
         trusted_at_ms: what the rows held then was taken on trust; None: nothing was.
     """

@@ -200,7 +200,9 @@ def _print(report: VerifyReport) -> None:
     if report.unfolded:
         click.echo(f"{plural(report.unfolded, 'record')} behind these ends are not folded yet")
     if report.expired_letters:
-        click.echo(f"{plural(report.expired_letters, 'dead letter')} not compared: retention has taken them")
+        click.echo(
+            f"{plural(report.expired_letters, 'dead letter')} not compared: so old that retention has taken them"
+        )
 
 
 def summary(report: VerifyReport) -> str:

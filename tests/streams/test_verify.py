@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -12,9 +13,10 @@ from processors.outbox import Sent
 from schemas.codec import decode, encode
 from schemas.keys import partition_of
 from schemas.rows import pack_row, read_header, unpack_row
+from streams.compare_outputs import expired_up_to_ms
 from streams.log_reader import log_end
 from streams.provision import admin_client
-from streams.topics import Topics
+from streams.topics import DEAD_LETTERS_MS, Topics
 from streams.verify import CannotVerifyError, verify
 from streams.verify_report import VerifyReport
 from tests.brokers import Broker
@@ -321,6 +323,51 @@ async def test_a_missing_dead_letter_is_a_lost_record(log: ScoredLog) -> None:
     report = await report_of(log)
     assert whats(report) == [(f"dead letter {log.topics.events}/{number}/{offset}", "record")]
     assert (report.differences[0].live, report.lost) == ("missing", 1)
+
+
+async def test_letters_that_retention_took_are_not_missing_and_newer_ones_are(log: ScoredLog, broker: Broker) -> None:
+    if broker.kind == "embedded":
+        pytest.skip("NOT TESTED ON THE EMBEDDED BROKER: it hangs up when asked to delete records")
+    number = partition_of(ADA, log.partitions)
+    await log.append(ADA, b"{cut")
+    await log.work()
+    letters = TopicPartition(log.topics.dead_letters, number)
+    *old, newest = await log.records(letters.topic, number)
+    async with admin_client(log.brokers) as admin:
+        await admin.delete_records({letters: RecordsToDelete(before_offset=newest.offset)})
+    report = await report_of(log)
+    assert (report.equal, report.lost, report.expired_letters) == (True, 0, len(old)), report.differences
+    offset = await log.append(ADA, b"{cut again")
+    log.fold_of(number).fold(await log.records(log.topics.events, number, offset))
+    await log.checkpoint(number, offset + 1)
+    report = await report_of(log)
+    assert whats(report) == [(f"dead letter {log.topics.events}/{number}/{offset}", "record")]
+    assert (report.lost, report.expired_letters) == (1, len(old))
+    async with admin_client(log.brokers) as admin:
+        await admin.delete_records({letters: RecordsToDelete(before_offset=newest.offset + 1)})
+    report = await report_of(log)
+    assert (report.lost, report.expired_letters) == (len(old) + 2, 0)  # none is left, and the log says it is too early
+
+
+@dataclass(frozen=True, slots=True)
+class FirstLeft:
+    offset: int
+    timestamp: int
+
+
+@pytest.mark.parametrize(
+    ("first", "start", "up_to_ms"),
+    [
+        (FirstLeft(0, 70), 0, -1),  # nothing was taken
+        (FirstLeft(5, 70), 5, 70),
+        (None, 0, -1),  # nothing was ever there
+        (None, 5, 9),
+    ],
+)
+def test_letters_can_have_expired_up_to_the_first_that_is_left(
+    first: FirstLeft | None, start: int, up_to_ms: int
+) -> None:
+    assert expired_up_to_ms(first, start, DEAD_LETTERS_MS + 9) == up_to_ms
 
 
 async def test_a_dead_letter_of_a_good_record_is_found(log: ScoredLog) -> None:
