@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +24,31 @@ _OWN_NAMES = frozenset({"event_id", "occurred_at", "received_at", "anonymous_id"
 _OWN_TYPES = BUILT_IN_NAMES - {*CALLS}
 
 
-def read_event_file(path: Path, completion: Completion) -> Iterator[PlayedLine]:
+def read_event_file(
+    path: Path, completion: Completion, on_line: Callable[[int], None] = lambda _: None
+) -> Iterator[PlayedLine]:
     """The records of a file, gzip or not, with their line numbers; its first line that can be read tells the format.
+
+    `on_line` is told the number of each line that is not blank, also of those that give no record.
 
     Raises:
         OSError: the file cannot be opened.
     """
     lines = read_lines(path)
     first = list(itertools.islice(lines, 1))
-    everything = itertools.chain(first, lines)
+    everything = _told(itertools.chain(first, lines), on_line)
     is_log = (
         bool(first) and isinstance(first[0][1], bytes) and not first[0][1].lstrip(b"\xef\xbb\xbf ").startswith(b"{")
     )
     return read_access_log(everything, completion) if is_log else read_json_lines(everything, completion)
+
+
+def _told(
+    lines: Iterable[tuple[int, bytes | Problem]], on_line: Callable[[int], None]
+) -> Iterator[tuple[int, bytes | Problem]]:
+    for number, line in lines:
+        on_line(number)
+        yield number, line
 
 
 def read_json_lines(lines: Iterable[tuple[int, bytes | Problem]], completion: Completion) -> Iterator[PlayedLine]:

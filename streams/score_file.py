@@ -15,6 +15,7 @@ from sources.played import PlayedRecord, Problem
 
 # Leads known by an e-mail alone are keyed by its hash; a file is scored on its own, so any constant will do.
 _FILE_SECRET = b"leadstream score"
+_CONTROL = frozenset({"model", "tick"})  # outcomes of what `Play` itself puts into the log
 
 
 class ScoredLead(TypedDict):
@@ -40,9 +41,11 @@ class Scored:
     """What a file came to.
 
     Attributes:
+        lines: blank ones are not counted.
         silent: lines that tell of no act: images, errors, posts.
         later: records after the wanted time, left out.
         problems: (line, what is wrong).
+        outcomes: what became of each record that was folded: an `Outcome`, or the reason of a dead letter.
     """
 
     now: int
@@ -63,11 +66,18 @@ def score_file(path: Path, model: str, at: int | None, progress: Callable[[int],
         ModelRecordError: `model` is no model file.
     """
     play, scored = Play(model), Scored(0)
-    for number, read in read_event_file(path, Completion(_FILE_SECRET)):
-        scored.silent += max(number - scored.lines - 1, 0)
-        scored.lines = number
+
+    def count(number: int) -> None:
+        scored.lines += 1
+        scored.silent += 1  # until it gives a record
         if number % 1000 == 0:
             progress(number)
+
+    told = 0
+    for number, read in read_event_file(path, Completion(_FILE_SECRET), count):
+        if number != told:  # a line may hold a batch
+            scored.silent -= 1
+            told = number
         if isinstance(read, Problem):
             scored.problems.append((number, read))
             continue
@@ -78,7 +88,7 @@ def score_file(path: Path, model: str, at: int | None, progress: Callable[[int],
             _take(play, read)
     play.advance(play.now if at is None else at)
     scored.now = play.now
-    scored.outcomes.update(play.outcomes)
+    scored.outcomes.update({outcome: n for outcome, n in play.outcomes.items() if outcome not in _CONTROL})
     scored.leads = sorted(_leads(play), key=lambda lead: (-lead[0]["score"], -lead[0]["raw"], lead[0]["id"]))
     return scored
 

@@ -16,6 +16,13 @@ from streams.cli.times import Time, shown_time
 from streams.score_file import Scored, ScoredLead, score_file
 
 _REASONS = 3
+_DROPPED = (  # outcomes of records that a lead gets nothing for, beside those of crawlers and repeats
+    ("late", "act", "of more than 7 days before"),
+    ("flood", "act", "above what a lead is heard with in 8 days"),
+    ("fenced", "answer", "of sales that a newer one has overtaken"),
+    ("no_such_word", "answer", "of sales that no stage knows"),
+)
+_FOLDED = frozenset({"folded", "foreign_host", "bot", "duplicate", *(outcome for outcome, _, _ in _DROPPED)})
 _STDIN = Path("/dev/stdin")
 
 
@@ -41,6 +48,8 @@ def score(file: Path, model_file: str | None, at: int | None, top: int, as_json:
     if as_json:
         for lead, _ in scored.leads:
             print_json(lead)
+        if dropped := _dropped(scored):  # stdout is for the leads
+            click.echo(f"leadstream: not counted: {', '.join(dropped)}", err=True)
     else:
         _print(scored, Path(name).name, top)
 
@@ -90,18 +99,35 @@ def _print(scored: Scored, model: str, top: int) -> None:
     console.print(table)
     outcomes = scored.outcomes
     acts = outcomes["folded"] + outcomes["foreign_host"]
-    told_nothing = f"{scored.silent:,} of images, errors and the like, " if scored.silent else ""
+    told_nothing = [f"{scored.silent:,} of images, errors and the like"] if scored.silent else []
+    unreadable = [f"{len(scored.problems):,} left out as said above"] if scored.problems else []
     moved = sum(len(lead["transitions"]) for lead, _ in scored.leads)
+    came_to = [
+        f"{plural(acts, 'act')} of {plural(len(scored.leads), 'lead')}",
+        f"{plural(outcomes['bot'], 'act')} of crawlers",
+        plural(outcomes["duplicate"], "repeat"),
+        *_dropped(scored),
+        *told_nothing,
+        *unreadable,
+        plural(moved, "stage move"),
+    ]
     console.print(
-        f"\n{plural(scored.lines, 'line')}: {plural(acts, 'act')} of {plural(len(scored.leads), 'lead')}, "
-        f"{plural(outcomes['bot'], 'act')} of crawlers, {plural(outcomes['duplicate'], 'repeat')}, {told_nothing}"
-        f"{plural(moved, 'stage move')}; model {escape(model)}, as of {shown_time(scored.now)}",
+        f"\n{plural(scored.lines, 'line')}: {', '.join(came_to)}; "
+        f"model {escape(model)}, as of {shown_time(scored.now)}",
         soft_wrap=True,
     )
     if scored.later:
         console.print(f"{plural(scored.later, 'later record')} left out")
     if len(shown) < len(scored.leads):
         console.print(f"{plural(len(scored.leads) - len(shown), 'more lead')}: --top 0, or --json for everything")
+
+
+def _dropped(scored: Scored) -> list[str]:
+    """What the fold took and scored nothing for, such as `600 acts above ...`."""
+    counts = [(scored.outcomes[outcome], noun, why) for outcome, noun, why in _DROPPED]
+    refused = sorted(scored.outcomes.keys() - _FOLDED)  # reasons of dead letters
+    counts += [(scored.outcomes[reason], "record", f"refused as {reason}") for reason in refused]
+    return [f"{plural(count, noun)} {why}" for count, noun, why in counts if count]
 
 
 def _why(lead: ScoredLead, receipt: list[Part]) -> str:

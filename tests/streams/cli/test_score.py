@@ -110,6 +110,51 @@ def test_lines_that_cannot_be_read_are_counted_and_the_first_is_shown(log: str) 
     assert "1 of 8 lines left out; the first: access.log:8: " in result.stderr
 
 
+def test_what_a_lead_is_not_heard_with_is_counted_and_told(tmp_path: Path) -> None:
+    flood = tmp_path / "flood"
+    page = '{{"event_id":"e{0}","type":"page_view","anonymous_id":"a1","occurred_at":{1},"url":"https://x.example/"}}\n'
+    flood.write_text("".join(page.format(n, 1772442000000 + n * 60_000) for n in range(2_600)))
+    model = tmp_path / "model.yaml"
+    rule = "{id: page, name: Read a page, points: 1, when: {event: page_view}}"
+    model.write_text(f"leadstream: 1\nname: x\nrules:\n  - {rule}\n")
+    assert (
+        "2,600 lines: 2,000 acts of 1 lead, 0 acts of crawlers, 0 repeats, "
+        "600 acts above what a lead is heard with in 8 days, " in run(str(flood), "--model", str(model)).output
+    )
+    result = run(str(flood), "--model", str(model), "--json")
+    assert result.stderr == "leadstream: not counted: 600 acts above what a lead is heard with in 8 days\n"
+    assert len(result.stdout.splitlines()) == 1
+
+
+def test_every_line_is_accounted_for(log: str, tmp_path: Path) -> None:
+    answer = (
+        '{{"feedback":"{0}","anonymous_id":"a1","received_at":"2026-03-02T10:00:00Z","object":"o","version":{1}}}\n'
+    )
+    late = '{"event_id":"e1","type":"download","anonymous_id":"a1","occurred_at":"2026-02-20T09:00:00Z","received_at":"2026-03-02T10:00:00Z"}\n'
+    lines = tmp_path / "lines"
+    act = late.replace("02-20", "03-02").replace("e1", "e2")
+    lines.write_text(act + late + answer.format("no-such-word", 2) + answer.format("no-such-word", 1) + "{\n")
+    assert (
+        "5 lines: 1 act of 1 lead, 0 acts of crawlers, 0 repeats, 1 act of more than 7 days before, "
+        "1 answer of sales that a newer one has overtaken, 1 answer of sales that no stage knows, "
+        "1 left out as said above, " in run(str(lines)).stdout
+    )
+    with Path(log).open("a") as file:
+        file.write('192.0.2.1 - - [17/May/2015:14:00:00 +0000] "GET /a.png HTTP/1.1" 200 1 "-" "x"\n' * 2)
+    assert "9 lines: 4 acts of 2 leads, 1 act of crawlers, 0 repeats, 4 of images" in run(log).output
+
+
+def test_a_record_that_the_fold_refuses_is_told_with_its_reason(log: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("processors.fold_lead.fold_event", broken)
+    assert (
+        "7 lines: 0 acts of 0 leads, 0 acts of crawlers, 0 repeats, 5 records refused as fold_error, "
+        in run(log).output
+    )
+
+
 def test_wrong_input_ends_with_2_and_one_line_that_helps(tmp_path: Path, log: str) -> None:
     (tmp_path / "bad").write_text("garbage\n\n")
     (tmp_path / "empty").write_text("\n\n")
