@@ -1,6 +1,8 @@
 """Says why brokers do not talk to us: aiokafka tells only that it could not reach any. Never says a password."""
 
 import asyncio
+import errno
+import socket
 import ssl
 from typing import Any
 
@@ -34,27 +36,56 @@ class BrokerRefusesError(ConnectionError):
         self.fix = fix
 
 
+class BrokersAwayError(KafkaConnectionError):  # type: ignore[misc]  # aiokafka is not typed
+    """No broker answers. `why`: what went wrong at each address."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+def why_away(error: Exception) -> str:
+    """Of an error that says that no broker answers: why, for people."""
+    return error.why if isinstance(error, BrokersAwayError) else type(error).__name__
+
+
 async def start_client(client: Any, brokers: Brokers) -> None:
     """Start a producer, consumer or admin client.
 
     Raises:
         BrokerRefusesError: a broker answers, and the settings of TLS or SASL do not suit it.
-        KafkaError: no broker answers.
+        BrokersAwayError: no broker answers.
+        KafkaError: another failure of the client.
     """
     try:
         await client.start()
     except KafkaConnectionError as error:
-        for host, port, _ in collect_hosts(brokers.servers, randomize=False):
-            if (trouble := await _trouble_at(host, port, brokers)) is not None:
-                raise trouble from error
-        raise
+        whys = [
+            await _why_not_at(host, port, brokers) for host, port, _ in collect_hosts(brokers.servers, randomize=False)
+        ]
+        raise BrokersAwayError(", ".join(dict.fromkeys(whys))) from error
 
 
-async def _trouble_at(host: str, port: int, brokers: Brokers) -> BrokerRefusesError | None:
+async def _why_not_at(host: str, port: int, brokers: Brokers) -> str:
+    """Why nobody answers at an address.
+
+    Raises:
+        BrokerRefusesError: somebody does.
+    """
     arguments = brokers.security.client_arguments()
     error = await _error_of(AIOKafkaConnection(host, port, request_timeout_ms=_TIMEOUT_MS, **arguments))
-    said = error and await _said(host, port, brokers, error)
-    return BrokerRefusesError(f"the broker at {host}:{port} {said[0]}", said[1]) if said else None
+    match error:
+        case None:
+            return f"{host}:{port} did not a moment ago"
+        case socket.gaierror():
+            return f"no address is known for the name {host}"
+        case OSError() if f"[Errno {errno.ECONNREFUSED}]" in str(
+            error
+        ):  # asyncio puts those of several addresses into one
+            return f"nothing listens on {host}:{port}"
+    if said := await _said(host, port, brokers, error):
+        raise BrokerRefusesError(f"the broker at {host}:{port} {said[0]}", said[1]) from error
+    return f"{host}:{port}: {type(error).__name__}"
 
 
 async def _error_of(connection: AIOKafkaConnection) -> Exception | None:

@@ -1,11 +1,22 @@
 """Where the brokers are and how every client talks to them: address, TLS, SASL. Opens no connection."""
 
+import re
 import ssl
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 MECHANISMS: tuple[SaslMechanism, ...] = get_args(SaslMechanism)
+WRITE_SERVERS = "Write HOST:PORT[,HOST:PORT], such as localhost:9092; IPv6 in brackets: [::1]:9092"
+_SERVER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[\w.-]+):(\d{1,5})", re.ASCII)
+
+
+def are_servers(text: str) -> bool:
+    """Is it `host:port`, several with commas? A client takes 9092 for a port that is missing, and what else is wrong for a
+    broker that is away.
+    """
+    found = [_SERVER.fullmatch(server.strip()) for server in text.split(",")]
+    return all(match is not None and 0 < int(match[1]) <= 65_535 for match in found)
 
 
 class UnsafeSettingsError(ValueError):

@@ -26,6 +26,7 @@ from streams.setting_values import (
     Port,
     Positive,
     RedisUrl,
+    Servers,
     Share,
     ZoneName,
     wrong_values,
@@ -38,7 +39,7 @@ DEFAULT_FILE = "leadstream.toml"
 
 @dataclass(frozen=True)
 class Kafka:
-    bootstrap_servers: str = "localhost:9092"
+    bootstrap_servers: Servers = "localhost:9092"
     partitions: int = 12  # of the events topic when `topics ensure` creates it; never changes after that
     replication_factor: int = -1  # of the topics that `topics ensure` creates; -1: the broker's default. Production: 3
     embedded: bool = False  # the broker of `up` and `demo`: in memory, its timestamps are the producer's

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from processors.model.zones import zone_names
 from schemas.nearest import did_you_mean
-from streams.brokers import MECHANISMS
+from streams.brokers import MECHANISMS, WRITE_SERVERS, are_servers
 from streams.setting_lines import Path
 
 
@@ -45,6 +45,10 @@ def _redis_url(value: str) -> str:
     return ""
 
 
+def _servers(value: str) -> str:
+    return "" if are_servers(value) else f"is no address of brokers. {WRITE_SERVERS}"
+
+
 def _one_of(*names: str) -> Callable[[str], str]:
     return lambda value: "" if value in names else f"is none of: {', '.join(filter(None, names))}"
 
@@ -57,6 +61,7 @@ Positive = Annotated[int, _positive]
 NotNegative = Annotated[float, _not_negative]
 ZoneName = Annotated[str, _zone_name]
 RedisUrl = Annotated[str, _redis_url]
+Servers = Annotated[str, _servers]
 
 _NOT = {
     int: "is not a whole number",

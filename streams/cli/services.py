@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 
 from streams.broker_settings import read_brokers
-from streams.broker_trouble import BrokerRefusesError
+from streams.broker_trouble import BrokerRefusesError, why_away
 from streams.brokers import Brokers, UnsafeSettingsError
 from streams.cli.exits import REFUSED, UNREACHABLE, WRONG_INPUT, CommandError
 from streams.config import Settings, SettingsError, load_settings, topics_of
@@ -19,6 +19,7 @@ from streams.provision import admin_client, partition_counts
 from streams.topic_checks import TopicsNotReadyError
 
 DEADLINE_SECONDS = 10.0
+MEND = "start it, or set KAFKA_BOOTSTRAP_SERVERS (kafka.bootstrap_servers in leadstream.toml)"
 _Result = TypeVar("_Result")
 
 
@@ -49,8 +50,10 @@ def brokers_of(settings: Settings) -> Brokers:
 
 
 @contextmanager
-def reaching(settings: Settings) -> Iterator[None]:
+def reaching(settings: Settings, mend: str = MEND) -> Iterator[None]:
     """Turns a service that does not answer, or topics that are not ready, into one line with what to do.
+
+    `mend`: what to do where no broker answers.
 
     Raises:
         CommandError: with exit code 3; 4 for topics.
@@ -73,8 +76,8 @@ def reaching(settings: Settings) -> Iterator[None]:
         raise CommandError(error.what, error.fix, code=UNREACHABLE) from error
     except (KafkaError, OSError) as error:  # OSError: also timeouts, and LogStalledError
         raise CommandError(
-            f"the broker at {settings.kafka.bootstrap_servers} does not answer ({type(error).__name__})",
-            "start it, or set KAFKA_BOOTSTRAP_SERVERS (kafka.bootstrap_servers in leadstream.toml)",
+            f"the broker at {settings.kafka.bootstrap_servers} does not answer ({why_away(error)})",
+            mend,
             code=UNREACHABLE,
         ) from error
 

@@ -18,6 +18,7 @@ from rich.text import Text
 from processors.model import Checked, ScoringModel
 from processors.model_log import read_model_record
 from processors.models import load_shipped
+from streams.brokers import WRITE_SERVERS, are_servers
 from streams.cli.exits import FINDING, REFUSED, UNREACHABLE, WRONG_INPUT, CommandError
 from streams.cli.model_files import check_model_text, read_model_file
 from streams.cli.ports import require_free
@@ -38,6 +39,15 @@ _SHIPPED = "minimal"
 _MODEL_SECONDS = 20.0
 _REFILL_SECONDS = 600.0  # on a broker of one's own the model may stand behind the scores of many leads
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _Servers(click.ParamType):
+    name = "HOST:PORT"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not are_servers(value):
+            self.fail(f"{value!r} is no address of brokers. {WRITE_SERVERS}.", param, ctx)
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +80,7 @@ class _Run:
 )
 @click.option(
     "--kafka",
-    metavar="HOST:PORT",
+    type=_Servers(),
     help="A broker of your own: topics are made if they are missing, and what is written there stays.",
 )
 @click.pass_context
@@ -158,7 +168,7 @@ async def _until_stopped(run: _Run, logs: Path, console: Console) -> None:
     for number in _STOPPING:
         loop.add_signal_handler(number, stop)
     try:
-        with reaching(run.settings):
+        with reaching(run.settings, f"start it, or name another: {program()} up --kafka HOST:PORT"):
             await running
     except asyncio.CancelledError:
         left = f"what was written is on {run.place}; to go on: {run.again}" if run.own_broker else "nothing is left"

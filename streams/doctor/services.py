@@ -8,7 +8,7 @@ import redis.asyncio as redis
 from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 
-from streams.broker_trouble import BrokerRefusesError
+from streams.broker_trouble import BrokerRefusesError, why_away
 from streams.brokers import Brokers
 from streams.embedded.broker import CLUSTER_ID
 from streams.finding import Finding
@@ -25,7 +25,7 @@ async def check_broker(brokers: Brokers) -> tuple[Finding, bool]:
     except BrokerRefusesError as error:
         return Finding("fail", f"broker: {error.what}", error.fix, away=True), False
     except (KafkaError, OSError) as error:
-        what = f"broker: {brokers.servers} does not answer ({type(error).__name__})"
+        what = f"broker: {brokers.servers} does not answer ({why_away(error)})"
         return Finding("fail", what, "start it, or set KAFKA_BOOTSTRAP_SERVERS", away=True), False
     if cluster["cluster_id"] == CLUSTER_ID:
         what = f"broker: {brokers.servers} is the embedded one; all is in memory and gone when it ends"

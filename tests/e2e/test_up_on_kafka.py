@@ -118,7 +118,8 @@ async def test_a_broker_that_is_away_is_3_with_what_to_do(broker: Broker, prefix
     address = f"127.0.0.1:{free_port()}"
     code, told = await refused(Place.make(tmp_path / "here", prefix), "--kafka", address)
     assert code == 3, told
-    assert f"the broker at {address} does not answer" in told
+    assert f"the broker at {address} does not answer (nothing listens on {address})" in told
+    assert "up --kafka HOST:PORT" in told, "the setting would change nothing"
     assert "Traceback" not in told
 
 

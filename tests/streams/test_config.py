@@ -105,6 +105,7 @@ def test_the_environment_wins(file: Path, tmp_path: Path) -> None:
         ("[alerts]\ntimezone = 'Mars'", ["leadstream.toml:2: alerts.timezone is not a time zone."]),
         ("[alerts]\ntimezone = 'Europe/Berln'", ['Did you mean "Europe/Berlin"?']),
         ("[kafka]\nsecurity = 'ssl'\nsasl_mechanism = 'scram'", ["leadstream.toml:2: kafka.security is none of: plaintext, tls", "leadstream.toml:3: kafka.sasl_mechanism is none of: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"]),
+        ("[kafka]\nbootstrap_servers = 'kafka'", ["leadstream.toml:2: kafka.bootstrap_servers is no address of brokers. Write HOST:PORT"]),
         ("[redis]\nurl = 'notaurl'", ["leadstream.toml:2: redis.url is not the URL of a Redis."]),
         ("not toml", ["leadstream.toml: "]),
         ("port = 8080", ["leadstream.toml:1: port: unknown key. It belongs into [collector]. Known here: model, kafka"]),

@@ -3,6 +3,7 @@
 import socket
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -51,3 +52,12 @@ def test_a_port_in_use_is_named_with_the_option() -> None:
     assert error.code == 4
     assert f"port {port} cannot be used: Address already in use" in str(error)
     assert "leadstream up --port " in str(error)
+
+
+@pytest.mark.parametrize("servers", ["127.0.0.1", "localhost:x", "::1:9092", "a:1,", "a:0", "a:65536", "kafka://a:1"])
+def test_what_is_no_address_of_brokers_is_a_usage_error_with_an_example(servers: str) -> None:
+    with pytest.raises(
+        click.BadParameter, match=r"is no address of brokers\. Write HOST:PORT.*localhost:9092"
+    ) as error:
+        CliRunner().invoke(cli, ["up", "--kafka", servers], catch_exceptions=False, standalone_mode=False)
+    assert (error.value.exit_code, repr(servers) in str(error.value)) == (2, True)
