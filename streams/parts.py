@@ -34,7 +34,7 @@ from streams.dead_share import DeadShare
 from streams.delivery import SinkStatus
 from streams.dev_page import DevPage
 from streams.engine.settings import EngineSettings
-from streams.engine.worker import Worker, create_worker
+from streams.engine.worker import Worker
 from streams.http_status import Check, serve_status, status_app
 from streams.metrics import PrometheusMetrics
 from streams.model_records import FirstModels
@@ -87,7 +87,7 @@ def make_worker(settings: Settings, partitions: int, models: FirstModels, metric
         session_timeout_seconds=6.0 if embedded else 30.0,
         heartbeat_interval_seconds=2.0 if embedded else 3.0,
     )
-    return create_worker(engine, empty_state, clock_of(settings), metrics)
+    return Worker(engine, empty_state, clock_of(settings), metrics)
 
 
 async def serve_worker_status(worker: Worker, settings: Settings, metrics: PrometheusMetrics) -> None:

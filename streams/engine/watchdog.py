@@ -28,6 +28,10 @@ class Progress:
             self.stuck_since = now
         self.value = value
 
+    def stuck_seconds(self, now: float) -> float:
+        """0.0: no work, or it moves."""
+        return 0.0 if self.stuck_since is None else now - self.stuck_since
+
 
 @dataclass(slots=True)
 class Vitals:

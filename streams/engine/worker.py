@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from schemas.metrics import Metrics
@@ -24,6 +25,7 @@ from streams.engine.settings import EngineSettings
 from streams.engine.state import PartitionState, StopWorkerError
 from streams.engine.ticks import Ticker
 from streams.engine.transport import Consumer, ConsumerThread
+from streams.engine.vital_signs import VitalSigns
 from streams.engine.watchdog import EXIT_STUCK, Limits, Vitals, Watchdog
 
 logger = logging.getLogger(__name__)
@@ -35,25 +37,18 @@ STOP_SECONDS = 5.0
 LEFTOVER_SECONDS = 2.0
 
 
-def create_worker(
-    settings: EngineSettings, state_factory: Callable[[int], PartitionState], clock: Clock, metrics: Metrics
-) -> "Worker":
-    """A worker that folds `settings.events_topic` with a new state per assigned partition.
+class Worker:
+    """Folds `settings.events_topic` with a new state per assigned partition; `run` until it ends. `health` may be called
+    from any thread.
 
     `state_factory` makes the empty memory of a partition from its number. `clock` decides when ticks are due; the fold
     itself reads only record timestamps.
     """
-    return Worker(settings, state_factory, clock, metrics)
-
-
-class Worker:
-    """`run` until it ends. `health` may be called from any thread."""
 
     def __init__(
         self, settings: EngineSettings, state_factory: Callable[[int], PartitionState], clock: Clock, metrics: Metrics
     ) -> None:
         self.settings = settings
-        self._metrics = metrics
         self._sender = Sender(
             lambda: self._app.producer.client, deadline_seconds=settings.send_deadline_seconds, on_failure=self.fail
         )
@@ -77,6 +72,9 @@ class Worker:
         self._vitals = Vitals()
         limits = Limits(settings.stall_seconds, settings.drain_seconds, settings.rebalance_timeout_seconds)
         self._watchdog = Watchdog(self._vitals, limits)
+        self._signs = VitalSigns(
+            self._vitals, self.partitions, self._checkpoint, self._recovery, metrics, events_topic=settings.events_topic
+        )
         self._app: Any = None
         self._recovering: asyncio.Task[None] | None = None
         self._stop_requested = asyncio.Event()
@@ -132,7 +130,7 @@ class Worker:
             "ready": self._recovered and self._vitals.failed_at is None and self._vitals.stopping_at is None,
             "failure": self._vitals.failure or None,
             "events_total": self.partitions.events_total,
-            "checkpoint_age_seconds": self._checkpoint_age_seconds(time.monotonic()),
+            "checkpoint_age_seconds": self._vitals.checkpoints.stuck_seconds(time.monotonic()),
             "partitions": {
                 partition.number: {
                     "lag": partition.lag,
@@ -171,7 +169,7 @@ class Worker:
         beside = [self._beside(self._pulse()), self._beside(self._sender.run())]
         if on_started is not None:
             beside.append(self._beside(on_started()))
-        starting = asyncio.create_task(self._start())
+        starting = asyncio.create_task(self._start_or_fail())
         ends = [asyncio.create_task(event.wait()) for event in (self._stop_requested, self._failed)]
         try:
             await asyncio.wait([*ends, starting], return_when=asyncio.FIRST_COMPLETED)
@@ -195,31 +193,35 @@ class Worker:
         task.add_done_callback(ended)
         return task
 
+    async def _start_or_fail(self) -> int:
+        try:
+            return await self._start()
+        except SendError as error:
+            self.fail(str(error))
+        except Exception as error:  # noqa: BLE001 - fail-stop, also of a bug
+            self.fail(f"cannot start: {error!r}")
+        return EXIT_STUCK
+
     async def _start(self) -> int:
+        """Exit code; 0: it runs."""
         settings = self.settings
         try:
             async with asyncio.timeout(settings.send_deadline_seconds):  # aiokafka asks for a producer id for ever
                 await self._app.maybe_start_producer()
-            events, rows, *_ = await self._sender.partition_counts(
-                (settings.events_topic, settings.changelog_topic, *settings.output_topics)
-            )
-            if events != rows:
-                raise SendError(  # noqa: TRY301 - handled as a topic that is missing
-                    f"{settings.events_topic} has {events} partitions, {settings.changelog_topic} has {rows}: a "
-                    "partition's rows live under its own number. Say: leadstream topics check"
-                )
-        except SendError as error:
-            self.fail(str(error))
-            return EXIT_STUCK
-        except Exception as error:  # noqa: BLE001 - whatever it is, there is no broker to work with
+        except (KafkaError, OSError) as error:  # OSError: also those of TLS and TimeoutError
             self.fail(f"cannot reach a broker at {settings.bootstrap_servers}: {error!r}")
             return EXIT_UNREACHABLE
-        self._joins = True  # from here on: the start itself waits for the group
-        try:
-            await self._app.start()
-        except Exception as error:  # noqa: BLE001 - fail-stop
-            self.fail(f"cannot start: {error!r}")
+        events, rows, *_ = await self._sender.partition_counts(
+            (settings.events_topic, settings.changelog_topic, *settings.output_topics)
+        )
+        if events != rows:
+            self.fail(
+                f"{settings.events_topic} has {events} partitions, {settings.changelog_topic} has {rows}: a "
+                "partition's rows live under its own number. Say: leadstream topics check"
+            )
             return EXIT_STUCK
+        self._joins = True  # from here on: the start itself waits for the group
+        await self._app.start()
         return 0
 
     async def _stop(self) -> None:
@@ -289,33 +291,10 @@ class Worker:
                 self._ticker.tick()
 
     def _look(self) -> None:
-        now, vitals, topic = time.monotonic(), self._vitals, self.settings.events_topic
-        vitals.beat_at = now
-        if vitals.stopping_at is None:
+        self._vitals.beat_at = time.monotonic()
+        if self._vitals.stopping_at is None:
             if self._app.crashed:
                 self.fail(f"Faust crashed: {self._app.crash_reason!r}")
             if self._joins and (error := self._thread.group_error()) is not None:
                 self.fail(f"no member of group {self.settings.group} any more: {error}")
-        partitions = list(self.partitions)
-        fetched_at = None
-        for partition in partitions:
-            tp = TP(topic, partition.number)
-            partition.highwater = self._thread.known_highwater(tp) or partition.highwater
-            fetched_at = max(filter(None, (fetched_at, self._thread.fetched_at(tp))), default=None)
-            self._metrics.set("leadstream_worker_lag_records", partition.lag, partition=str(partition.number))
-        behind = any(partition.lag for partition in partitions)
-        vitals.folding.update(self.partitions.events_total, work=behind, now=now)
-        owing = any(partition.next_offset != partition.committed_offset for partition in partitions)
-        vitals.checkpoints.update(self._checkpoint.completed_total, work=owing, now=now)
-        vitals.fetching.update(fetched_at, work=bool(partitions) and not behind, now=now)
-        vitals.recovery.update(self._recovery.restored_total, work=self._recovering is not None, now=now)
-        vitals.rebalance.update(self._app.rebalancing_count, work=self._app.rebalancing, now=now)
-        waits = self._joins and self._recovering is None and not self.partitions.assigned
-        vitals.joining.update(self._app.rebalancing_count, work=waits, now=now)
-        self._metrics.set("leadstream_worker_partitions", len(partitions))
-        self._metrics.set("leadstream_worker_checkpoint_age_seconds", self._checkpoint_age_seconds(now))
-
-    def _checkpoint_age_seconds(self, now: float) -> float:
-        """How long folded records have waited for a completed checkpoint."""
-        since = self._vitals.checkpoints.stuck_since
-        return 0.0 if since is None else now - since
+        self._signs.read(self._app, joins=self._joins, recovering=self._recovering is not None)

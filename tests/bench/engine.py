@@ -21,7 +21,7 @@ from schemas.keys import partition_of
 from streams.clock import SystemClock
 from streams.embedded.broker import EmbeddedBroker
 from streams.engine.settings import EngineSettings
-from streams.engine.worker import Worker, create_worker
+from streams.engine.worker import Worker
 from tests.kafka.apache import ApacheKafka
 from tests.streams.engine.cluster import create_topics, engine_settings
 from tests.streams.engine.doubles import CountingMetrics
@@ -43,7 +43,7 @@ def _work(settings: EngineSettings, events: int, report: Any) -> None:
             return super().fold(records)
 
     transitions, *snapshots = settings.output_topics
-    worker = create_worker(settings, lambda _: TimedState(transitions, *snapshots), SystemClock(), CountingMetrics())
+    worker = Worker(settings, lambda _: TimedState(transitions, *snapshots), SystemClock(), CountingMetrics())
 
     async def watch() -> None:
         while not worker.health()["ready"]:  # noqa: ASYNC110 - the worker has no event for it

@@ -6,6 +6,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from schemas import codec
 from streams.brokers import Security, UnsafeSettingsError
@@ -15,7 +16,7 @@ from streams.engine.settings import EngineSettings
 from streams.engine.state import Output
 from streams.engine.ticks import Ticker, tick_is_due
 from streams.engine.watchdog import FAILED_GRACE_SECONDS, Limits, Progress, Vitals, Watchdog, verdict
-from streams.engine.worker import create_worker
+from streams.engine.worker import Worker
 from tests.streams.engine.doubles import CountingMetrics, FixedClock
 from tests.streams.engine.toy import ToyState
 
@@ -138,7 +139,7 @@ def test_a_password_never_goes_without_tls_and_is_never_printed() -> None:
 
 def test_a_worker_is_not_ready_before_it_has_recovered() -> None:
     settings = EngineSettings("127.0.0.1:1", "events", "rows", ("transitions",))
-    worker = create_worker(settings, lambda _: ToyState("transitions"), FixedClock(), CountingMetrics())
+    worker = Worker(settings, lambda _: ToyState("transitions"), FixedClock(), CountingMetrics())
     assert (worker.health()["alive"], worker.health()["ready"], worker.health()["partitions"]) == (True, False, {})
     worker.fail("no answer")
     worker.fail("and then more")
@@ -147,7 +148,7 @@ def test_a_worker_is_not_ready_before_it_has_recovered() -> None:
 
 def test_a_worker_without_a_group_is_watched_and_stops_when_the_group_is_lost_for_good() -> None:
     settings = EngineSettings("127.0.0.1:1", "events", "rows", ("transitions",))
-    worker = create_worker(settings, lambda _: ToyState("transitions"), FixedClock(), CountingMetrics())
+    worker = Worker(settings, lambda _: ToyState("transitions"), FixedClock(), CountingMetrics())
     thread = SimpleNamespace(group_error=lambda: None)
     worker._app = SimpleNamespace(
         crashed=False, rebalancing=False, rebalancing_count=0, consumer=SimpleNamespace(thread=thread)
@@ -164,3 +165,40 @@ def test_a_worker_without_a_group_is_watched_and_stops_when_the_group_is_lost_fo
     thread.group_error = lambda: RuntimeError("the task of the group has ended")
     worker._look()
     assert worker.health()["failure"] == "no member of group leadstream any more: the task of the group has ended"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (KafkaConnectionError("no"), 3, "cannot reach a broker at 127.0.0.1:1: KafkaConnectionError"),
+        (ConnectionResetError(), 3, "cannot reach a broker at 127.0.0.1:1: ConnectionResetError()"),
+        (TimeoutError(), 3, "cannot reach a broker at 127.0.0.1:1: TimeoutError()"),
+        (AttributeError("a bug"), 70, "cannot start: AttributeError('a bug')"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_only_a_broker_that_is_away_ends_the_start_with_3(error: Exception, code: int, told: str) -> None:
+    settings = EngineSettings("127.0.0.1:1", "events", "rows", ("transitions",))
+    worker = Worker(settings, lambda _: ToyState("transitions"), FixedClock(), CountingMetrics())
+
+    async def start_producer() -> None:
+        raise error
+
+    worker._app = SimpleNamespace(maybe_start_producer=start_producer)
+    assert await worker._start_or_fail() == code
+    assert worker.health()["failure"].startswith(told)
+
+
+async def test_partitions_without_rows_of_their_own_end_the_start_with_70(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = EngineSettings("127.0.0.1:1", "events", "rows", ("transitions",))
+    worker = Worker(settings, lambda _: ToyState("transitions"), FixedClock(), CountingMetrics())
+
+    async def counts(_: object) -> list[int]:
+        return [4, 3, 4]
+
+    async def start_producer() -> None: ...
+
+    worker._app = SimpleNamespace(maybe_start_producer=start_producer)
+    monkeypatch.setattr(worker._sender, "partition_counts", counts)
+    assert await worker._start_or_fail() == 70
+    assert worker.health()["failure"].startswith("events has 4 partitions, rows has 3: ")

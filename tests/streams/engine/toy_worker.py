@@ -13,7 +13,7 @@ from aiokafka.client import AIOKafkaClient
 
 from streams.clock import SystemClock
 from streams.engine.settings import EngineSettings
-from streams.engine.worker import create_worker
+from streams.engine.worker import Worker
 from tests.streams.engine.doubles import CountingMetrics
 from tests.streams.engine.toy import ToyState
 
@@ -26,7 +26,7 @@ def main() -> int:
         AIOKafkaClient.coordinator_lookup = _coordinator_lookup
     settings = EngineSettings(**{**given, "output_topics": tuple(given["output_topics"])})
     transitions, *snapshots = settings.output_topics
-    worker = create_worker(
+    worker = Worker(
         settings,
         lambda _: ToyState(transitions, *snapshots, **toy),
         SystemClock(),
