@@ -18,8 +18,9 @@ _REACH_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """`created`: how many topics were made. `activation`: what was done about the model."""
+    """`topics`: how many there are. `created`: how many of them were made. `activation`: what was done about the model."""
 
+    topics: int
     partitions: int
     created: int
     activation: Activation
@@ -27,22 +28,6 @@ class Prepared:
     @property
     def in_force(self) -> ModelActivated:
         return self.activation.record
-
-    def steps(self) -> tuple[str, str]:
-        """What was done about the topics, and about the model."""
-        topics = f"5 topics with {self.partitions} partitions"
-        made = (
-            " are there"
-            if not self.created
-            else " created"
-            if self.created == 5
-            else f", {self.created} of them created"
-        )
-        before, name = self.activation.before, _name(self.in_force)
-        if not self.activation.partitions:
-            return f"{topics}{made}", f"model in force already: {name}"
-        instead = "" if before is None or self.activation.repeats else f", in place of {_name(before)}"
-        return f"{topics}{made}", f"model activated: {name}{instead}"
 
 
 async def prepare(
@@ -78,8 +63,4 @@ async def prepare(
     activation = await plan_activation(brokers, topics, count, text, notify=False)
     if activation.partitions:
         await write_activation(brokers, topics, activation, now_ms)
-    return Prepared(count, created, activation)
-
-
-def _name(activated: ModelActivated) -> str:
-    return f"{activated['name']}@{activated['version']}"
+    return Prepared(len(topics.table), count, created, activation)

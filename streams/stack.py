@@ -25,7 +25,7 @@ from streams.config import Kafka, Redis, Settings, Sinks, Worker, clock_of, envi
 from streams.embedded.broker import EmbeddedBroker
 from streams.embedded.process import LOOPBACK, Child, StartError, free_port
 from streams.embedded.store import EmbeddedStore
-from streams.prepare import prepare
+from streams.prepare import Prepared, prepare
 from streams.require_alone import require_alone
 
 PARTITIONS = 4
@@ -186,8 +186,8 @@ class Stack:
             keep_active=keep_active,
         )
         self.in_force = prepared.in_force
-        for step in prepared.steps():
-            on_step(step)
+        on_step(_topics_step(prepared))
+        on_step(_model_step(prepared))
 
     async def _start_parts(self, stack: AsyncExitStack, sinks: tuple[str, ...], on_step: OnStep) -> None:
         async def told(step: str, name: str, child: Child, port: int | None = None) -> None:
@@ -211,6 +211,27 @@ class Stack:
     async def _stop_workers(self) -> None:
         for child in self.workers:
             await child.stop(grace_seconds=10.0)
+
+
+def _topics_step(prepared: Prepared) -> str:
+    topics = f"{prepared.topics} topics with {prepared.partitions} partitions"
+    if not prepared.created:
+        return f"{topics} are there"
+    return (
+        f"{topics} created" if prepared.created == prepared.topics else f"{topics}, {prepared.created} of them created"
+    )
+
+
+def _model_step(prepared: Prepared) -> str:
+    before, name = prepared.activation.before, _name(prepared.in_force)
+    if not prepared.activation.partitions:
+        return f"model in force already: {name}"
+    instead = "" if before is None or prepared.activation.repeats else f", in place of {_name(before)}"
+    return f"model activated: {name}{instead}"
+
+
+def _name(activated: ModelActivated) -> str:
+    return f"{activated['name']}@{activated['version']}"
 
 
 def _placed(settings: Settings, kafka: Kafka, redis_url: str) -> Settings:

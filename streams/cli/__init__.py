@@ -54,7 +54,8 @@ def cli(context: click.Context, config: str | None) -> None:
     leadstream score access.log          score a web server's log; needs no broker
     leadstream up                        all parts on this machine, for pointing a site at
 
-    Exit codes: 0 fine, 1 a finding, 2 wrong input, 3 a service cannot be reached, 4 refused for safety.
+    Exit codes: 0 fine, 1 a finding, 2 wrong input, 3 a service cannot be reached, 4 refused for safety, 70 a part failed
+    and says why, 130 stopped by Ctrl-C.
     """
     context.obj = config
 

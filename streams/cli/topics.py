@@ -123,7 +123,7 @@ def accept_loss(context: click.Context, yes: bool, as_json: bool) -> int:
     try:
         losses = run(find(), settings)
     except WorkersRunError as error:
-        fix = "stop all workers; one that was killed counts until its session ends, after 30 s"
+        fix = "stop all workers; one that did not stop in order, or has a worker.instance_id, counts until its session ends, after 30 s"
         raise CommandError(str(error), fix, code=REFUSED) from error
     except NotOfTheLogError as error:
         raise CommandError(str(error), "mend that first: docs/runbook.md, A worker ends", code=REFUSED) from error

@@ -4,6 +4,7 @@ import importlib.util
 import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from streams.cli import _COMMANDS
+from streams.cli import _COMMANDS, cli
 from streams.cli.printing import escaped
 from streams.cli.reference import all_commands, document
 from streams.embedded.process import free_port
@@ -75,6 +76,15 @@ def test_every_command_that_prints_data_prints_json_too(path: str) -> None:
 
 def test_the_page_is_what_the_code_says() -> None:
     assert document() == PAGE, "run: python -m streams.cli.reference > docs/commands.md"
+
+
+def test_every_exit_code_of_the_runbook_is_in_the_help_and_on_the_page() -> None:
+    runbook = (ROOT / "docs" / "runbook.md").read_text("utf-8").split("\n## Exit codes\n")[1].split("\n## ")[0]
+    codes = re.findall(r"^\| (\d+) \|", runbook, flags=re.MULTILINE)
+    assert len(codes) > 5
+    for text in (cli.get_help(click.Context(cli)), document().split("\n## ")[0]):
+        said = re.sub(r"\s+", " ", text.partition("Exit codes: ")[2])
+        assert not [code for code in codes if not re.search(rf"(?:^|, ){code} [a-z]", said)]
 
 
 @pytest.mark.parametrize("command", NEEDS_THE_BROKER, ids=" ".join)
