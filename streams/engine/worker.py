@@ -119,7 +119,7 @@ class Worker:
             self._failed.set()
 
     def request_stop(self) -> None:
-        """As SIGTERM: last checkpoint, leave the group, exit code 0."""
+        """As SIGTERM: last checkpoint, leave the group (not with an instance id: it keeps the partitions), exit code 0."""
         self._stop_requested.set()
 
     def health(self) -> dict[str, Any]:
@@ -225,7 +225,7 @@ class Worker:
         return 0
 
     async def _stop(self) -> None:
-        """Last checkpoint (not after a failure), then leave the group."""
+        """Last checkpoint (not after a failure), then the end of the consumer, which leaves the group if it has no id."""
         self._vitals.stopping_at = time.monotonic()
         with contextlib.suppress(Exception):
             self._consumer.hold()
