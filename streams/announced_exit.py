@@ -10,6 +10,7 @@ from processors.model_log import read_model_record
 from processors.next_exit import first_exit
 from schemas.records import StageTransition
 from schemas.rows import Row, Tally, UnreadableRowError
+from streams.broker_trouble import why_away
 from streams.brokers import Brokers
 from streams.clock import DAY_MS
 from streams.model_records import Rank, active_model
@@ -57,7 +58,7 @@ class AnnouncedExits:
                     partitions = (await partition_counts(admin))[topics.events]
                 found = await active_model(brokers, topics, partitions)
         except (KafkaError, OSError, KeyError, UnreadableRowError) as error:  # OSError: also a timeout
-            log.warning("alerts do not say when leads cool down: the model cannot be read (%s)", type(error).__name__)
+            log.warning("alerts do not say when leads cool down: the model cannot be read (%s)", why_away(error))
             self._not_before = now() + _RETRY_SECONDS
         else:
             if found is not None:

@@ -90,15 +90,19 @@ async def _why_not_at(host: str, port: int, brokers: Brokers) -> str:
 
 async def _error_of(connection: AIOKafkaConnection) -> Exception | None:
     """What goes wrong up to the first answer."""
+    found = None
     try:
         await connection.connect()
         await connection.send(MetadataRequest([]))
     except (OSError, KafkaError) as error:  # OSError: also those of TLS, and timeouts
-        return error
+        found = error
     finally:
-        if connection.connected():  # TLS wants a goodbye from both sides
-            await asyncio.wait({connection.close()}, timeout=_GOODBYE_SECONDS)
-    return None
+        closed = connection.close()
+    if not isinstance(
+        found, ConnectionRefusedError | socket.gaierror
+    ):  # there was a connection, which takes time to end
+        await asyncio.wait({closed}, timeout=_GOODBYE_SECONDS)  # TLS wants a goodbye from both sides
+    return found
 
 
 async def _said(host: str, port: int, brokers: Brokers, error: Exception) -> tuple[str, str] | None:

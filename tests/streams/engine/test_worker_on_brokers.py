@@ -214,7 +214,8 @@ def _resident_kib(pid: int) -> int:
 
 
 async def test_a_broker_that_takes_connections_and_says_nothing_ends_it_with_3_in_time(tmp_path: Path) -> None:
-    server = await asyncio.start_server(lambda _, __: None, "127.0.0.1", 0)
+    taken: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(lambda _, writer: taken.append(writer), "127.0.0.1", 0)
     address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     settings = dataclasses.replace(engine_settings(address, "none.", embedded=True), send_deadline_seconds=1.0)
     worker = await ToyWorker.start(settings, tmp_path / "log")
@@ -223,7 +224,10 @@ async def test_a_broker_that_takes_connections_and_says_nothing_ends_it_with_3_i
         assert f"cannot reach a broker at {address}: TimeoutError()" in worker.log()
     finally:
         await worker.kill()
+        for writer in taken:
+            writer.close()
         server.close()
+        await server.wait_closed()
 
 
 async def test_without_a_broker_it_ends_with_3_and_names_the_address(tmp_path: Path) -> None:
