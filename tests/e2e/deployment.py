@@ -90,12 +90,17 @@ class Deployment:
             await self.children[name].until(asked, f"{name}: {self.log(name)[-2000:]}", seconds)
 
     async def leadstream(self, *command: str) -> tuple[int | None, str, str]:
-        """Say a command, off a terminal; its exit code, output and errors."""
+        """Say a command, off a terminal; its exit code, output and errors. It ends with the caller."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "streams", *command,
             env=self.environment(), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
-        out, err = await process.communicate()
+        try:
+            out, err = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
         return process.returncode, out.decode(), err.decode()
 
     def log(self, name: str) -> str:
