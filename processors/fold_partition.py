@@ -19,11 +19,17 @@ from schemas.keys import CONTROL_KEY
 from schemas.records import LogRecord, ModelActivated
 from schemas.rows import ModelEntry, PartRow, UnreadableRowError, Version, pack_part, unpack_part
 
-PART_KEY = b"00part"
-MODEL_PREFIX = b"00model/"
+_META_PREFIX = b"00"  # before the keys of all leads
+PART_KEY = _META_PREFIX + b"part"
+MODEL_PREFIX = _META_PREFIX + b"model/"
 MAX_EPOCHS = 2**31
 _RETRY_MS = 3_600_000  # of a row that failed at a tick
 _ABOUT_LEADS: frozenset[Kind] = frozenset({"TrackedEvent", "Feedback", "ImportedLine"})
+
+
+def is_meta_key(key: bytes) -> bool:
+    """Is it the key of the partition's own row, or of a model that this names?"""
+    return key.startswith(_META_PREFIX)
 
 
 class OldFoldError(RuntimeError):

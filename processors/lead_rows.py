@@ -63,11 +63,8 @@ class LeadRows:
                     folded.append((kind, record, version))
             except (Refused, UndecodableError) as refused:
                 self._outbox.refuse(record, refused)
-            except (
-                UnreadableRowError,
-                MemoryError,
-            ):  # no fault of the record: the worker ends, and the next one folds it
-                raise
+            except (UnreadableRowError, MemoryError):
+                raise  # no fault of the record: the worker ends, and the next one folds it
             except Exception as error:  # noqa: BLE001 - whatever it trips over: it is kept whole, the others go on
                 self._outbox.refuse(record, Refused("fold_error", f"{type(error).__name__}: {error}"))
                 if key is not None:

@@ -1,4 +1,4 @@
-"""Goes on from a log that has lost records: a new epoch in each partition that no worker can recover (docs/fold.md 7.1)."""
+"""Goes on from a log that has lost records, in each partition that no worker can recover because of it (docs/fold.md 7.1)."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,11 +15,11 @@ from streams.brokers import Brokers
 from streams.engine.recovery import LogBounds, LogLostError, RecoveryError, start_offset
 from streams.groups import committed_of, members_of
 from streams.live_rows import read_live_rows
-from streams.log_epochs import first_epochs
+from streams.log_epochs import epoch_of, first_records
 from streams.log_reader import log_end, log_start, read_log
 from streams.provision import admin_client
 from streams.send_record import RecordWriter
-from streams.topics import WORKER_GROUP, Topics
+from streams.topics import Topics
 
 
 class WorkersRunError(RuntimeError):
@@ -50,17 +50,17 @@ async def find_losses(brokers: Brokers, topics: Topics, partitions: int) -> list
     """The partitions that no worker would recover, because the log has lost records.
 
     Raises:
-        WorkersRunError, NotOfTheLogError.
+        WorkersRunError, NotOfTheLogError: see there.
         LogStalledError, aiokafka.errors.KafkaError: the broker is away.
     """
-    group = f"{topics.prefix}{WORKER_GROUP}"
+    group = topics.worker_group
     events = [TopicPartition(topics.events, number) for number in range(partitions)]
     async with admin_client(brokers) as admin:
         if members := await members_of(admin, group):
-            raise WorkersRunError(f"the consumer group {group} has {len(members)} member{'s'[: len(members) != 1]}")
+            raise WorkersRunError(f"the consumer group {group} is not empty: {', '.join(each.id for each in members)}")
         committed = await committed_of(admin, group, events)
     starts, ends = await log_start(brokers, events), await log_end(brokers, events)
-    epochs = await first_epochs(brokers, events)
+    epochs = {tp: epoch_of(record) for tp, record in (await first_records(brokers, ends)).items()}
     losses = []
     for tp in events:
         fold = PartitionFold(tp.topic, tp.partition, partitions)
@@ -121,9 +121,7 @@ async def _newest_epoch(brokers: Brokers, topics: Topics, loss: Loss) -> int:
 @asynccontextmanager
 async def _group_of_workers(brokers: Brokers, topics: Topics) -> AsyncIterator[AIOKafkaConsumer]:
     """Commits for the group without joining it, which brokers allow while it has no member."""
-    consumer = AIOKafkaConsumer(
-        **brokers.client_arguments(), group_id=f"{topics.prefix}{WORKER_GROUP}", enable_auto_commit=False
-    )
+    consumer = AIOKafkaConsumer(**brokers.client_arguments(), group_id=topics.worker_group, enable_auto_commit=False)
     try:
         await start_client(consumer, brokers)
         yield consumer

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
 
-from processors.fold_partition import PartitionFold
+from processors.fold_partition import PartitionFold, is_meta_key
 from schemas.codec import UndecodableError
 from schemas.rows import UnreadableRowError
 from streams.drafts import draft_of
@@ -69,7 +69,7 @@ class Base:
                     "SELECT key, value FROM record WHERE number = ? ORDER BY key", (number,)
                 ):
                     _add(digest, key, value)
-                    if only is None or key in only or key.startswith(b"00"):
+                    if only is None or key in only or is_meta_key(key):
                         fold.restore(key, value)
             fold.restored()
         except (sqlite3.Error, TypeError, UnreadableRowError, UndecodableError) as error:

@@ -79,9 +79,7 @@ async def _why_not_at(host: str, port: int, brokers: Brokers) -> str:
             return f"{host}:{port} did not a moment ago"
         case socket.gaierror():
             return f"no address is known for the name {host}"
-        case OSError() if f"[Errno {errno.ECONNREFUSED}]" in str(
-            error
-        ):  # asyncio puts those of several addresses into one
+        case OSError() if _is_refusal(error):
             return f"nothing listens on {host}:{port}"
     if said := await _said(host, port, brokers, error):
         raise BrokerRefusesError(f"the broker at {host}:{port} {said[0]}", said[1]) from error
@@ -98,11 +96,15 @@ async def _error_of(connection: AIOKafkaConnection) -> Exception | None:
         found = error
     finally:
         closed = connection.close()
-    if not isinstance(
-        found, ConnectionRefusedError | socket.gaierror
-    ):  # there was a connection, which takes time to end
-        await asyncio.wait({closed}, timeout=_GOODBYE_SECONDS)  # TLS wants a goodbye from both sides
+    if found is None or not (isinstance(found, socket.gaierror) or _is_refusal(found)):
+        # There was a connection, which takes time to end: TLS wants a goodbye from both sides.
+        await asyncio.wait({closed}, timeout=_GOODBYE_SECONDS)
     return found
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Nobody listens. asyncio puts the errors of several addresses into one, with their texts."""
+    return isinstance(error, OSError) and f"[Errno {errno.ECONNREFUSED}]" in str(error)
 
 
 async def _said(host: str, port: int, brokers: Brokers, error: Exception) -> tuple[str, str] | None:

@@ -1,9 +1,10 @@
 """Consumer groups as the broker sees them: who is in one, and how far it has come. Joins none."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -16,6 +17,7 @@ from aiokafka.errors import (
 
 _COORDINATOR_SECONDS = 10.0  # a broker that never had a group makes its topic for them first
 _POLL_SECONDS = 0.2
+_Answer = TypeVar("_Answer")
 _COMES_LATER = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError)
 
 
@@ -34,17 +36,15 @@ async def members_of(admin: AIOKafkaAdminClient, group: str) -> tuple[Member, ..
         KafkaError: the broker does not say.
         TimeoutError: it has no coordinator for the group.
     """
-    async with asyncio.timeout(_COORDINATOR_SECONDS):
-        while True:
-            try:
-                (response,) = await admin.describe_consumer_groups([group])
-                (described,) = response.to_object()["groups"]
-                if described["error_code"]:
-                    raise for_code(described["error_code"])(group)  # some of them are waited for below
-            except _COMES_LATER:
-                await asyncio.sleep(_POLL_SECONDS)
-            else:
-                return tuple(_member(each) for each in described["members"])
+
+    async def ask() -> tuple[Member, ...]:
+        (response,) = await admin.describe_consumer_groups([group])
+        (described,) = response.to_object()["groups"]
+        if described["error_code"]:
+            raise for_code(described["error_code"])(group)
+        return tuple(_member(each) for each in described["members"])
+
+    return await _answer(ask)
 
 
 def _member(described: Mapping[str, Any]) -> Member:
@@ -59,11 +59,13 @@ async def committed_of(
     Raises:
         As `members_of`.
     """
+    found = await _answer(lambda: admin.list_consumer_group_offsets(group, partitions=list(partitions)))
+    return {tp: said.offset for tp, said in found.items() if said.offset >= 0}
+
+
+async def _answer(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
     async with asyncio.timeout(_COORDINATOR_SECONDS):
         while True:
-            try:
-                found = await admin.list_consumer_group_offsets(group, partitions=list(partitions))
-            except _COMES_LATER:
-                await asyncio.sleep(_POLL_SECONDS)
-            else:
-                return {tp: said.offset for tp, said in found.items() if said.offset >= 0}
+            with suppress(*_COMES_LATER):
+                return await ask()
+            await asyncio.sleep(_POLL_SECONDS)

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 from aiokafka import TopicPartition
 
-from processors.fold_partition import MODEL_PREFIX, PART_KEY, PartitionFold
+from processors.fold_partition import MODEL_PREFIX, PartitionFold, is_meta_key
 from processors.row_store import RowStore
 from schemas.codec import UndecodableError
 from schemas.rows import UnreadableRowError
 from streams.bounds import Bounds, bounds_of
 from streams.brokers import Brokers
+from streams.engine.unreadable import Unreadable
 from streams.log_reader import read_log
 from streams.verify_report import Difference
 
@@ -19,15 +20,13 @@ from streams.verify_report import Difference
 class LiveRows:
     """Attributes:
     meta: the partition's own row, and the models that it names, as packed records by key.
-    unreadable: key -> offset of its newest record, which cannot be read, and why. A later record of the key that can be
-        read, or its deletion, stands in for such a one.
     unusable: why the partition's own row does not go with the other rows; None: it does.
     """
 
     rows: RowStore
     bounds: Bounds
     meta: dict[bytes, bytes]
-    unreadable: dict[bytes, tuple[int, str]]
+    unreadable: Unreadable
     unusable: str | None = None
 
     @property
@@ -44,18 +43,13 @@ async def read_live_rows(
     `only` restricts it to these leads. Second: what is wrong with the changelog itself; what is damaged comes first.
     """
     models: dict[bytes, bytes] = {}
-    unreadable: dict[bytes, tuple[int, str]] = {}
+    unreadable = Unreadable()
     async for record in read_log(brokers, [tp]):
         key = record.key or b""
-        meta = key == PART_KEY or key.startswith(MODEL_PREFIX)
-        if not meta and only is not None and key not in only:
+        if not is_meta_key(key) and only is not None and key not in only:
             continue
-        try:
-            fold.restore(key, record.value)
-        except (UnreadableRowError, UndecodableError) as error:
-            unreadable[key] = (record.offset, str(error))
+        if not unreadable.take(record, fold.restore, (UnreadableRowError, UndecodableError)):
             continue
-        unreadable.pop(key, None)
         if key.startswith(MODEL_PREFIX) and record.value is not None:
             models[key] = record.value
         elif key.startswith(MODEL_PREFIX):

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from aiokafka import TopicPartition
 
-from processors.fold_partition import MODEL_PREFIX, PART_KEY, PartitionFold
+from processors.fold_partition import PartitionFold, is_meta_key
 from streams.brokers import Brokers
 from streams.live_rows import LiveRows, read_live_rows
-from streams.log_reader import log_start, read_log
+from streams.log_epochs import epoch_of, first_records, why_not_whole
+from streams.log_reader import log_end, log_start, read_log
 from streams.model_records import FirstModels, first_models
 from streams.replay import concerns_all
 from streams.send_record import RecordWriter
@@ -64,16 +65,18 @@ async def _rows_of_log(
 ) -> dict[bytes, bytes | None]:
     events = TopicPartition(topics.events, number)
     for key, (offset, why) in live.unreadable.items():
-        if key == PART_KEY or key.startswith(MODEL_PREFIX):
+        if is_meta_key(key):
             raise CannotMendError(
                 f"{topics.rows}/{number} offset {offset} is the partition's own record {key!r} and cannot be read: {why}. "
                 "Without it nobody knows how far the log is folded: rebuild the rows, see docs/runbook.md"
             )
     begin = (await log_start(brokers, [events]))[events]
-    if begin > 0:
+    first = await first_records(brokers, await log_end(brokers, [events]))
+    epoch = max([live.bounds.epoch, *map(epoch_of, first.values())])
+    if lost := why_not_whole(events, begin, epoch):
         raise CannotMendError(
-            f"{events.topic}/{number} begins at offset {begin}: retention has taken its first records, and without them "
-            f"the rows of {', '.join(map(repr, live.unreadable))} cannot be made anew: restore them from a backup"
+            f"{lost}. Without them the rows of {', '.join(map(repr, live.unreadable))} cannot be made anew: restore them "
+            "from a backup"
         )
     async for record in read_log(brokers, [events], start={events: 0}, stop={events: live.bounds.folded_to}):
         if record.key in live.unreadable or concerns_all(record):

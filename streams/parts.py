@@ -42,7 +42,6 @@ from streams.recent_requests import RecentRequests
 from streams.scoring_state import ScoringState
 from streams.sink_runner import SinkRun, run_sink
 from streams.topic_checks import TopicsNotReadyError, require_topics
-from streams.topics import WORKER_GROUP
 from streams.watched_model import watched_model
 
 log = logging.getLogger(__name__)
@@ -80,7 +79,7 @@ def make_worker(settings: Settings, partitions: int, models: FirstModels, metric
         events_topic=topics.events,
         changelog_topic=topics.rows,
         output_topics=tuple(sorted(set(outputs.values()))),
-        group=f"{topics.prefix}{WORKER_GROUP}",
+        group=topics.worker_group,
         instance_id=settings.worker.instance_id or None,
         idempotence=not embedded,
         fetch_wait_ms=25 if embedded else 100,

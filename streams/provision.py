@@ -144,11 +144,11 @@ def _led(described: list[dict[str, Any]]) -> set[str]:
 async def _write_epochs(brokers: Brokers, topics: Topics, partitions: Iterable[TopicPartition]) -> None:
     async with RecordWriter.open(brokers) as writer:
         for tp in partitions:
-            epoch: Epoch = {"epoch": 1 + await _newest_epoch(brokers, TopicPartition(topics.rows, tp.partition))}
+            epoch: Epoch = {"epoch": 1 + await _epoch_of_rows(brokers, TopicPartition(topics.rows, tp.partition))}
             await writer.write([(tp, CONTROL_KEY, encode("Epoch", epoch))])
 
 
-async def _newest_epoch(brokers: Brokers, rows: TopicPartition) -> int:
+async def _epoch_of_rows(brokers: Brokers, rows: TopicPartition) -> int:
     """Of the partition's own row; 0: there is none. One that cannot be read is recovery's to name."""
     found = await last_record(brokers, rows, lambda record: bool(record.key == PART_KEY and record.value))
     try:

@@ -9,7 +9,7 @@ from streams.brokers import Brokers
 from streams.embedded.broker import CLUSTER_ID
 from streams.groups import members_of
 from streams.provision import admin_client
-from streams.topics import WORKER_GROUP, Topics, sink_group
+from streams.topics import Topics
 
 _LEAVE_SECONDS = 15.0  # a sink that was killed stays in its group for 10 s
 _POLL_SECONDS = 0.5
@@ -41,8 +41,8 @@ async def require_alone(
         NotAloneError: others are there, or the broker is the embedded one of another `up`.
         KafkaError, OSError: the broker is away.
     """
-    groups = {f"{topics.prefix}{WORKER_GROUP}": f"{instance_id}-"}
-    groups |= dict.fromkeys((f"{topics.prefix}{sink_group(name)}" for name in sinks), "")
+    groups = {topics.worker_group: f"{instance_id}-"}
+    groups |= dict.fromkeys((topics.sink_group(name) for name in sinks), "")
     async with admin_client(brokers) as admin:
         if (await admin.describe_cluster())["cluster_id"] == CLUSTER_ID:
             raise NotAloneError(

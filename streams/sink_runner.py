@@ -17,7 +17,7 @@ from schemas.records import DeadLetter
 from sinks.base import Input, Sink
 from streams.dead_share import DEFAULT_LIMIT
 from streams.delivery import Deliverer, Place, Record, SinkStatus
-from streams.topics import Topics, sink_group
+from streams.topics import Topics
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class SinkRun:
 
     @property
     def group(self) -> str:
-        return f"{self.topics.prefix}{sink_group(self.name)}"
+        return self.topics.sink_group(self.name)
 
     def inputs_of(self, sink: Sink) -> dict[str, Input]:
         """The topics that the sink reads, by name."""

@@ -1,18 +1,16 @@
 """Checks that the topics are as the table says. Every part does so at its start and refuses to run otherwise."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
 from typing import Any
 
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from schemas.codec import UndecodableError, kind_of
-from schemas.keys import CONTROL_KEY
 from streams.brokers import Brokers
 from streams.finding import Finding, Level
-from streams.log_reader import log_end, log_start, read_log
+from streams.log_epochs import epoch_of, first_records
+from streams.log_reader import log_end, log_start
 from streams.provision import SAFE_COPIES, SAFE_IN_SYNC, admin_client, partition_counts
 from streams.topics import Topic, Topics
 
@@ -133,11 +131,10 @@ async def _check_epochs(brokers: Brokers, events: str, partitions: int) -> list[
     never_written = [tp for tp in tps if ends[tp] == 0]
     findings = [Finding("fail", f"{_name(tp)} has no epoch record", ENSURE) for tp in never_written]
     written = [tp for tp in tps if ends[tp] > 0]
-    async with aclosing(read_log(brokers, written, stop=dict.fromkeys(written, 1))) as records:
-        found = {TopicPartition(record.topic, record.partition): record async for record in records}
+    found = await first_records(brokers, ends)
     # Where nothing was found, retention has taken the epoch record, or compaction on a wrong topic.
     starts = await log_start(brokers, [tp for tp in written if tp not in found])
-    findings += [_not_epoch(tp) for tp in written if starts.get(tp) == 0 or (tp in found and not _is_epoch(found[tp]))]
+    findings += [_not_epoch(tp) for tp in written if starts.get(tp) == 0 or (tp in found and not epoch_of(found[tp]))]
     if any(record.timestamp_type != _LOG_APPEND_TIME for record in found.values()):
         findings.append(
             Finding(
@@ -155,13 +152,6 @@ def _not_epoch(tp: TopicPartition) -> Finding:
         f"{_name(tp)}: offset 0 is no epoch record; something wrote before the topic was ready",
         f"stop all producers, delete the topic {tp.topic}, then {ENSURE}",
     )
-
-
-def _is_epoch(record: ConsumerRecord) -> bool:
-    try:
-        return record.key == CONTROL_KEY and kind_of(record.value or b"") == "Epoch"
-    except UndecodableError:
-        return False
 
 
 def _name(tp: TopicPartition) -> str:

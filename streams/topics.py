@@ -8,12 +8,7 @@ DAY_MS = 86_400_000
 DEFAULT_HISTORY_MS = 400 * DAY_MS
 DEAD_LETTERS_MS = 30 * DAY_MS
 MESSAGE_BYTES = 1_048_588  # Kafka's own default; it has room for the largest event that the collector takes
-WORKER_GROUP = "leadstream"
-
-
-def sink_group(name: str) -> str:
-    """The consumer group of the sink `name`."""
-    return f"{WORKER_GROUP}.sink.{name}"
+_WORKER_GROUP = "leadstream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +34,15 @@ class Topics:
 
     prefix: str = ""
     history_ms: int = DEFAULT_HISTORY_MS
+
+    @property
+    def worker_group(self) -> str:
+        """The consumer group of the workers."""
+        return f"{self.prefix}{_WORKER_GROUP}"
+
+    def sink_group(self, name: str) -> str:
+        """The consumer group of the sink `name`."""
+        return f"{self.worker_group}.sink.{name}"
 
     @property
     def events(self) -> str:

@@ -15,12 +15,12 @@ from streams.brokers import Brokers
 from streams.compare_outputs import LettersCheck, TransitionsCheck
 from streams.groups import committed_of
 from streams.live_rows import read_live_rows
-from streams.log_epochs import FIRST_EPOCH, first_epochs
+from streams.log_epochs import FIRST_EPOCH, why_not_whole
 from streams.log_reader import log_end, log_start, read_log
 from streams.model_records import FirstModels, first_models
 from streams.provision import admin_client
 from streams.replay import ExpectedLetters, Replay
-from streams.topics import WORKER_GROUP, Topics
+from streams.topics import Topics
 from streams.verify_report import Difference, VerifyReport
 
 Progress = Callable[[int, int], None]
@@ -34,7 +34,7 @@ class CannotVerifyError(RuntimeError):
 
 
 class LogCutError(CannotVerifyError):
-    """Retention has taken records behind the base; without a base, the first ones."""
+    """Records behind the base are gone; without a base, some of all."""
 
 
 class DamagedRowsError(CannotVerifyError):
@@ -74,7 +74,7 @@ async def verify(
     the fold begins; None: with nothing, at the first record. `save` takes the live rows, all of them, for the next base.
 
     Raises:
-        LogCutError: retention has taken records that would have to be folded.
+        LogCutError: records are gone that would have to be folded.
         CannotVerifyError: the base is of another log.
         BaseError: the base cannot be used.
         LogStalledError, aiokafka.errors.KafkaError: the broker is away.
@@ -83,12 +83,11 @@ async def verify(
     numbers = sorted(range(partitions) if leads is None else {partition_of(key, partitions) for key in leads})
     events = [TopicPartition(topics.events, number) for number in numbers]
     async with admin_client(brokers) as admin:  # before any row is read: a worker writes rows, then commits
-        committed = await committed_of(admin, f"{topics.prefix}{WORKER_GROUP}", events)
+        committed = await committed_of(admin, topics.worker_group, events)
     models = await first_models(brokers, topics, partitions)
     task = _Task(brokers, topics, partitions, leads, models, base, save, committed)
     ends = await log_end(brokers, events)
-    epochs = await first_epochs(brokers, events)
-    _check_reach(base, await log_start(brokers, events), ends, epochs)
+    _check_reach(base, await log_start(brokers, events), ends)
     total = sum(ends.values()) - (0 if base is None else sum(base.folded_to[number] for number in numbers))
     report = VerifyReport()
     if base is not None:
@@ -120,28 +119,38 @@ async def take_base(brokers: Brokers, topics: Topics, partitions: int, save: Bas
         save.add(number, live, transitions_from=0)
 
 
-def _check_reach(
-    base: Base | None,
-    starts: Mapping[TopicPartition, int],
-    ends: Mapping[TopicPartition, int],
-    epochs: Mapping[TopicPartition, int],
-) -> None:
+def _check_reach(base: Base | None, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> None:
+    """Does the log hold what lies behind the base?"""
     for tp, start in starts.items():
-        folded_to = 0 if base is None else base.folded_to[tp.partition]
-        where = f"{tp.topic}/{tp.partition} begins at offset {start}: retention has taken "
-        if base is None and start > 0:
-            raise LogCutError(where + "its first records, and without them or a base nothing can be folded again")
-        if base is None and epochs.get(tp, FIRST_EPOCH) > FIRST_EPOCH:
+        if base is None:
+            _require_whole(tp, start, FIRST_EPOCH)
+        elif base.folded_to[tp.partition] < start:
             raise LogCutError(
-                f"{tp.topic}/{tp.partition} begins with epoch {epochs[tp]}: it was made anew, and rows may know the log before it"
+                f"{tp.topic}/{tp.partition} begins at offset {start}: retention has taken records behind {base.path}, "
+                f"which was taken at offset {base.folded_to[tp.partition]}"
             )
-        if base is not None and folded_to < start:
-            raise LogCutError(where + f"records behind {base.path}, which was taken at offset {folded_to}")
-        if base is not None and (folded_to > ends[tp] or 0 < base.epochs[tp.partition] < epochs.get(tp, 0)):
-            raise CannotVerifyError(
-                f"{base.path} was taken at offset {folded_to} of {tp.topic}/{tp.partition} in epoch "
-                f"{base.epochs[tp.partition]}: it is the base of another log, or the log has lost its end"
-            )
+        elif base.folded_to[tp.partition] > ends[tp]:
+            raise _other_log(base, tp)
+
+
+def _check_epoch(base: Base | None, tp: TopicPartition, epoch: int) -> None:
+    """Has the log, whose rows are of `epoch`, lost none of what lies behind the base?"""
+    if base is None:
+        _require_whole(tp, 0, epoch)
+    elif 0 < base.epochs[tp.partition] < epoch:
+        raise _other_log(base, tp)
+
+
+def _require_whole(tp: TopicPartition, begin: int, epoch: int) -> None:
+    if why := why_not_whole(tp, begin, epoch):
+        raise LogCutError(f"{why}. Without them or a base nothing can be folded again")
+
+
+def _other_log(base: Base, tp: TopicPartition) -> CannotVerifyError:
+    return CannotVerifyError(
+        f"{base.path} was taken at offset {base.folded_to[tp.partition]} of {tp.topic}/{tp.partition} in epoch "
+        f"{base.epochs[tp.partition]}: it is the base of another log, or the log has lost its end"
+    )
 
 
 async def _verify_partition(
@@ -152,6 +161,7 @@ async def _verify_partition(
     report.partitions += 1
     rows = TopicPartition(task.topics.rows, number)
     live, found = await read_live_rows(task.brokers, task.fresh_fold(number), rows, task.leads)
+    _check_epoch(task.base, tp, live.bounds.epoch)
     report.differences += found
     fold = task.fresh_fold(number)
     transitions_from = 0 if task.base is None else task.base.restore(number, fold, task.leads)

@@ -18,7 +18,7 @@ from sources.times import LATE_MS
 from streams.brokers import Brokers
 from streams.clock import DAY_MS
 from streams.demo.latency import Outage, Samples, ScoreWatch
-from streams.topics import WORKER_GROUP, Topics
+from streams.topics import Topics
 
 # The probe's own wait for records is part of what it measures.
 FETCH_WAIT_MS: Final = 15
@@ -110,7 +110,7 @@ class Probe:
 
     async def uncommitted(self, ends: Mapping[TopicPartition, int]) -> int:
         """Records up to `ends` that are behind the last checkpoint: a new worker has to fold them again."""
-        async with _consumer(self._brokers, f"{self._topics.prefix}{WORKER_GROUP}") as consumer:
+        async with _consumer(self._brokers, self._topics.worker_group) as consumer:
             consumer.assign(list(ends))
             return sum([max(0, end - (await consumer.committed(tp) or 0)) for tp, end in ends.items()])
 

@@ -12,7 +12,7 @@ from streams.finding import Finding
 from streams.groups import committed_of, members_of
 from streams.log_reader import log_end, log_start, read_log
 from streams.provision import admin_client, partition_counts
-from streams.topics import WORKER_GROUP, Topics, sink_group
+from streams.topics import Topics
 
 LATE_SECONDS = 60.0  # a record that waits for longer is a backlog, not the work of the moment
 _Offsets = Mapping[TopicPartition, int]
@@ -58,7 +58,7 @@ async def check_readers(
 
 
 def _readers(topics: Topics, settings: Settings) -> Iterator[_Reader]:
-    yield _Reader("worker", f"{topics.prefix}{WORKER_GROUP}", (topics.events,))
+    yield _Reader("worker", topics.worker_group, (topics.events,))
     expected = {
         "redis": True,
         "webhook": bool(settings.webhook.url),
@@ -67,7 +67,7 @@ def _readers(topics: Topics, settings: Settings) -> Iterator[_Reader]:
     }
     for name, is_expected in expected.items():
         reads = (topics.transitions, topics.scores) if name == "redis" else (topics.transitions,)
-        yield _Reader(f"sink {name}", f"{topics.prefix}{sink_group(name)}", reads, is_expected)
+        yield _Reader(f"sink {name}", topics.sink_group(name), reads, is_expected)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,14 +55,14 @@ class LogReader:
             begins = await consumer.beginning_offsets(list(tps))
             for tp, offset in begins.items():
                 consumer.seek(tp, offset)
-            first: dict[Any, int] = {}
+            epochs = {tp: 0 for tp, offset in begins.items() if offset > 0}  # their first record is gone
             since = asyncio.get_running_loop().time()
-            while unknown := {tp for tp in tps if not (begins[tp] or tp in first or consumer.highwater(tp) == 0)
-                              or consumer.highwater(tp) is None}:  # fmt: skip
+            while unknown := {tp for tp in tps if consumer.highwater(tp) is None or tp not in epochs}:
                 for tp, records in (await consumer.getmany(*unknown, timeout_ms=100)).items():
-                    first.setdefault(tp, epoch_of(records[0].value) if records[0].offset == 0 else 0)
+                    epochs.setdefault(tp, epoch_of(records[0]) if records[0].offset == 0 else 0)
+                epochs |= {tp: 0 for tp in unknown if consumer.highwater(tp) == 0}
                 self._still_alive(since, progress=False, tps=unknown)
-            return {tp.partition: LogBounds(begins[tp], consumer.highwater(tp), first.get(tp, 0)) for tp in tps}
+            return {tp.partition: LogBounds(begins[tp], consumer.highwater(tp), epochs[tp]) for tp in tps}
 
     def _still_alive(self, silent_since: float, *, progress: bool, tps: set[Any]) -> float:
         now = asyncio.get_running_loop().time()

@@ -10,6 +10,7 @@ from schemas.metrics import Metrics
 from schemas.records import LogRecord
 from streams.engine.partitions import Partition
 from streams.engine.state import CorruptRowError, PartitionState
+from streams.engine.unreadable import Unreadable
 
 
 class RecoveryError(Exception):
@@ -36,10 +37,6 @@ class LogBounds:
     begin: int
     end: int
     epoch: int = 0
-
-
-Unreadable = dict[bytes | None, tuple[int, CorruptRowError]]
-"""Of one partition: key -> offset of its newest record, which cannot be read. A later one of the key stands in for it."""
 
 
 class RecoverySource(Protocol):
@@ -140,9 +137,11 @@ class Recovery:
         started = time.perf_counter()
         numbers = sorted(numbers)
         states = {number: self._state_factory(number) for number in numbers}
-        unreadable: dict[int, Unreadable] = {number: {} for number in numbers}
+        unreadable = {number: Unreadable() for number in numbers}
         async for number, records in self._source.changelog(numbers):
-            self._restore(states[number], records, unreadable[number])
+            for record in records:
+                unreadable[number].take(record, states[number].restore, CorruptRowError)
+            self.restored_total += len(records)
             await asyncio.sleep(0)
         for number in numbers:
             self._require_readable(number, unreadable[number])
@@ -158,22 +157,9 @@ class Recovery:
         self._metrics.observe("leadstream_worker_recovery_seconds", time.perf_counter() - started)
         return partitions
 
-    def _restore(self, state: PartitionState, records: Sequence[LogRecord], unreadable: Unreadable) -> None:
-        for record in records:
-            key = record.key
-            try:
-                if key is None:
-                    raise CorruptRowError("a row without a key")  # noqa: TRY301 - joins the one message below
-                state.restore(key, record.value)
-            except CorruptRowError as error:
-                unreadable[key] = (record.offset, error)
-            else:
-                unreadable.pop(key, None)
-        self.restored_total += len(records)
-
     def _require_readable(self, number: int, unreadable: Unreadable) -> None:
-        for key, (offset, error) in unreadable.items():
+        for key, (offset, why) in unreadable.items():
             raise RecoveryError(
-                f"{self._changelog_topic}[{number}] offset {offset} key {key!r} cannot be read: {error}. "
+                f"{self._changelog_topic}[{number}] offset {offset} key {key!r} cannot be read: {why}. "
                 "Going on would lose points. Make the row anew from the log: leadstream rows mend"
-            ) from error
+            )

@@ -14,7 +14,6 @@ from aiokafka.errors import KafkaError
 from streams.brokers import Brokers
 from streams.log_reader import log_end
 from streams.provision import admin_client
-from streams.topics import WORKER_GROUP, sink_group
 from tests.chaos.site import Site
 from tests.e2e.deployment import PARTITIONS
 
@@ -27,8 +26,10 @@ async def until_caught_up(site: Site) -> None:
     """Return when all that was accepted before the call is folded, and what came of it delivered."""
     topics = site.parts.topics
     await _until(lambda: _spool_is_empty(site))
-    await _until_committed(site, {WORKER_GROUP}, [topics.events])
-    await _until_committed(site, {sink_group("redis"), sink_group("webhook")}, [topics.transitions, topics.scores])
+    await _until_committed(site, {topics.worker_group}, [topics.events])
+    await _until_committed(
+        site, {topics.sink_group("redis"), topics.sink_group("webhook")}, [topics.transitions, topics.scores]
+    )
 
 
 async def _until_committed(site: Site, groups: set[str], topics: list[str]) -> None:
@@ -41,7 +42,7 @@ async def _until_committed(site: Site, groups: set[str], topics: list[str]) -> N
             ends.update(await log_end(brokers, [TopicPartition(name, n) for name in topics for n in range(PARTITIONS)]))
         async with admin_client(brokers) as admin:
             for group in groups:
-                offsets = await admin.list_consumer_group_offsets(f"{site.parts.topics.prefix}{group}")
+                offsets = await admin.list_consumer_group_offsets(group)
                 if not offsets or any(offset.offset < ends.get(tp, 0) for tp, offset in offsets.items()):
                     return False
         return True

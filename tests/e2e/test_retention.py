@@ -21,7 +21,7 @@ from streams.brokers import Brokers
 from streams.groups import committed_of
 from streams.log_reader import follow, log_end, log_start, read_log
 from streams.provision import admin_client
-from streams.topics import DAY_MS, WORKER_GROUP, Topics
+from streams.topics import DAY_MS, Topics
 from tests.brokers import Broker, require_apache
 from tests.e2e.deployment import PARTITIONS, Deployment, deployment
 from tests.eventually import eventually
@@ -133,9 +133,7 @@ class CleanedSite:
 
     async def committed(self) -> dict[int, int]:
         async with admin_client(self.brokers) as admin:
-            found = await committed_of(
-                admin, f"{self.topics.prefix}{WORKER_GROUP}", self.partitions(self.topics.events)
-            )
+            found = await committed_of(admin, self.topics.worker_group, self.partitions(self.topics.events))
         return {tp.partition: offset for tp, offset in found.items()}
 
     async def all_is_folded(self) -> bool:

@@ -14,7 +14,7 @@ from streams.finding import Finding
 from streams.log_reader import read_log
 from streams.provision import ensure_topics
 from streams.topic_checks import check_topics
-from streams.topics import WORKER_GROUP, Topics
+from streams.topics import Topics
 from streams.verify import verify
 from streams.verify_report import VerifyReport
 from tests.brokers import Broker, require_apache
@@ -96,7 +96,7 @@ async def test_a_broker_killed_under_load_loses_nothing_and_counts_nothing_twice
         parts.start_collector()
         parts.start_worker()
         await asyncio.gather(*(parts.ready(name) for name in parts.children))
-        victim = await cluster.coordinator_of(f"{prefix}{WORKER_GROUP}")  # the one that is missed most
+        victim = await cluster.coordinator_of(Topics(prefix).worker_group)  # the one that is missed most
         for number in range(ROUNDS):
             if number == KILLED_AT:
                 victim.kill()

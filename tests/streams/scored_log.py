@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib import resources
+from random import Random
 from typing import Any
 
+import msgspec
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from processors.fold_partition import PartitionFold
@@ -16,6 +18,7 @@ from processors.model_log import model_activated
 from processors.outbox import Sent
 from schemas.codec import encode
 from schemas.keys import CONTROL_KEY, partition_of
+from schemas.rows import pack_row, read_header, unpack_row
 from streams.brokers import Brokers
 from streams.log_reader import read_log
 from streams.model_records import first_models
@@ -129,6 +132,25 @@ class ScoredLog:
         for key, value in rows if part else rows[:-1]:
             await self.write_row(number, key, value)
         self._folded_to[number] = next_offset
+
+    async def die_somewhere(self, random: Random) -> None:
+        """A worker that sends what comes of some records of a partition, and dies while it writes their rows."""
+        number = random.randrange(self.partitions)
+        fold = self.fold_of(number)
+        batch = await self.records(self.topics.events, number, fold.next_offset or 0)
+        batch = batch[: random.randrange(1, len(batch) + 1)]
+        await self.send(fold.fold(batch))
+        rows = fold.take_checkpoint(batch[-1].offset + 1)
+        for key, value in rows[: random.randrange(len(rows))]:
+            await self.write_row(number, key, value)
+
+    async def change_row(self, key: bytes, **changes: Any) -> None:
+        """Write the newest row of a lead once more, with other fields and the same version, as nobody may."""
+        data = (await self.rows_of(key))[-1]
+        header = read_header(data)
+        row = msgspec.structs.replace(unpack_row(data), **changes)
+        value = pack_row(header.version, header.wake_at, header.model_stamp, row)
+        await self.write_row(partition_of(key, self.partitions), key, value)
 
     async def send(self, sent: Iterable[Sent], number: int | None = None) -> None:
         """As `ScoringState` does: to the number of the partition that says it; without one, to that of the lead."""

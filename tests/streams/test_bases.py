@@ -15,6 +15,7 @@ from schemas.codec import encode
 from schemas.keys import CONTROL_KEY
 from streams.bases import KEPT, Base, BaseError, Bases, BaseWriter
 from streams.bounds import bounds_of
+from streams.engine.unreadable import Unreadable
 from streams.live_rows import LiveRows
 from tests.bench.traffic import START_MS, BenchRecord, records
 from tests.streams.scored_log import SITE
@@ -33,7 +34,10 @@ def folded() -> LiveRows:
     fold.fold([BenchRecord(2 + place, act.timestamp, act.key, act.value) for place, act in enumerate(acts)])
     models = dict(record for record in fold.take_checkpoint(2 + len(acts)) if record[0].startswith(b"00model/"))
     return LiveRows(
-        fold.rows, bounds_of(fold), {key: value for key, value in models.items() if value} | fold.own_row(), {}
+        fold.rows,
+        bounds_of(fold),
+        {key: value for key, value in models.items() if value} | fold.own_row(),
+        Unreadable(),
     )
 
 

@@ -6,7 +6,8 @@ from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
 from processors.fold_partition import PART_KEY
-from schemas.keys import partition_of
+from schemas.codec import encode
+from schemas.keys import CONTROL_KEY, partition_of
 from streams.mend_rows import CannotMendError, mend_rows
 from streams.provision import admin_client
 from streams.topics import Topics
@@ -69,5 +70,15 @@ async def test_without_the_first_records_of_the_log_no_row_is_made(log: ScoredLo
     async with admin_client(log.brokers) as admin:
         await admin.delete_records({TopicPartition(log.topics.events, number): RecordsToDelete(before_offset=3)})
     with pytest.raises(CannotMendError, match="begins at offset 3"):
+        await mend_rows(log.brokers, log.topics, log.partitions)
+    assert (await log.rows_of(ADA))[-1] == GARBAGE
+
+
+async def test_no_row_is_made_from_a_log_that_has_lost_records(log: ScoredLog) -> None:
+    number = partition_of(ADA, log.partitions)
+    await log.append(CONTROL_KEY, encode("Epoch", {"epoch": 2}), number)  # as after an accepted loss
+    await log.work()
+    await log.write_row(number, ADA, GARBAGE)
+    with pytest.raises(CannotMendError, match="is in epoch 2: it has lost records"):
         await mend_rows(log.brokers, log.topics, log.partitions)
     assert (await log.rows_of(ADA))[-1] == GARBAGE

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer
 
 from streams.provision import ensure_topics
 from streams.require_alone import NotAloneError, require_alone
-from streams.topics import Topics, sink_group
+from streams.topics import Topics
 from tests.brokers import Broker
 
 OURS = "leadstream-up"
@@ -24,7 +24,7 @@ async def member(broker: Broker, topics: Topics, group: str, instance_id: str | 
     consumer = AIOKafkaConsumer(
         topics.scores,
         **broker.at.client_arguments(),
-        group_id=f"{topics.prefix}{group}",
+        group_id=group,
         group_instance_id=instance_id,
         enable_auto_commit=False,
     )
@@ -49,7 +49,7 @@ async def ask(broker: Broker, topics: Topics) -> list[str]:
 async def test_groups_without_members_and_those_of_no_concern_are_no_company(broker: Broker, prefix: str) -> None:
     topics = Topics(prefix)
     assert await ask(broker, topics) == []
-    async with member(broker, topics, sink_group("webhook")):
+    async with member(broker, topics, topics.sink_group("webhook")):
         assert await ask(broker, topics) == []
 
 
@@ -58,11 +58,11 @@ async def test_a_worker_of_an_up_that_has_ended_is_replaced_and_any_other_is_not
     broker: Broker, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topics = Topics(prefix)
-    async with member(broker, topics, "leadstream", OURS):
+    async with member(broker, topics, topics.worker_group, OURS):
         assert await ask(broker, topics) == []
     monkeypatch.setattr("streams.require_alone._LEAVE_SECONDS", 0.1)
     other = Topics(f"{prefix}other.")
-    async with member(broker, other, "leadstream", "worker-0"):
+    async with member(broker, other, other.worker_group, "worker-0"):
         with pytest.raises(NotAloneError, match=r"group \S+leadstream has a member at 127\.0\.0\.1 on the broker"):
             await ask(broker, other)
 
@@ -72,7 +72,7 @@ async def test_a_sink_that_is_about_to_leave_is_waited_for(broker: Broker, prefi
     topics, gone = Topics(prefix), asyncio.Event()
 
     async def leave() -> None:
-        async with member(broker, topics, sink_group("redis")):
+        async with member(broker, topics, topics.sink_group("redis")):
             joined.set()
             await gone.wait()
 

@@ -1,4 +1,4 @@
-from streams.topics import DAY_MS, DEFAULT_HISTORY_MS, Topics, sink_group
+from streams.topics import DAY_MS, DEFAULT_HISTORY_MS, Topics
 
 
 def test_the_names_are_those_of_the_contract() -> None:
@@ -43,4 +43,5 @@ def test_the_broker_stamps_what_is_deleted_by_time() -> None:
 
 
 def test_a_sink_has_a_group_of_its_own() -> None:
-    assert sink_group("redis") == "leadstream.sink.redis"
+    assert Topics().sink_group("redis") == "leadstream.sink.redis"
+    assert Topics("eu.").sink_group("redis") == "eu.leadstream.sink.redis"

@@ -45,14 +45,6 @@ def whats(report: VerifyReport) -> list[tuple[str, str]]:
     return [(difference.where, difference.what) for difference in report.differences]
 
 
-async def change_row(log: ScoredLog, key: bytes, **changes: Any) -> None:
-    data = (await log.rows_of(key))[-1]
-    header, row = read_header(data), unpack_row(data)
-    changed = msgspec.structs.replace(row, **changes)
-    value = pack_row(header.version, header.wake_at, header.model_stamp, changed)
-    await log.write_row(partition_of(key, log.partitions), key, value)
-
-
 async def transitions_of(log: ScoredLog, key: bytes) -> list[dict[str, Any]]:
     records = await log.records(log.topics.transitions, partition_of(key, log.partitions))
     return [decode(record.value)[1] for record in records if record.key == key]
@@ -109,14 +101,7 @@ async def test_workers_that_die_anywhere_and_take_over_leave_nothing_to_find(log
     for _ in range(6):
         await log.traffic(random.sample(LEADS, 3))
         await log.tick(days=random.choice([0, 5, 40]))
-        number = random.randrange(log.partitions)
-        fold = log.fold_of(number)
-        batch = await log.records(log.topics.events, number, fold.next_offset or 0)
-        batch = batch[: random.randrange(1, len(batch) + 1)]
-        await log.send(fold.fold(batch))
-        rows = fold.take_checkpoint(batch[-1].offset + 1)
-        for key, value in rows[: random.randrange(len(rows))]:
-            await log.write_row(number, key, value)
+        await log.die_somewhere(random)
         assert (await report_of(log)).differences == []
         await log.resume()
         await log.work()
@@ -135,7 +120,7 @@ async def test_a_repeat_of_what_was_sent_is_no_difference(log: ScoredLog) -> Non
 
 
 async def test_a_changed_row_is_found_with_both_values(log: ScoredLog) -> None:
-    await change_row(log, ADA, stage="hot-as-if", visits=99)
+    await log.change_row(ADA, stage="hot-as-if", visits=99)
     report = await report_of(log)
     assert whats(report) == [("lead 1visitor-0", "stage"), ("lead 1visitor-0", "visits")]
     assert report.differences[1].live == "99"
@@ -148,7 +133,7 @@ async def test_a_changed_row_is_found_with_both_values(log: ScoredLog) -> None:
 async def test_faded_units_may_differ_in_the_last_digits_only(log: ScoredLog, factor: float, equal: bool) -> None:
     row = unpack_row((await log.rows_of(ADA))[-1])
     rule, tally = next(iter(row.tallies.items()))
-    await change_row(log, ADA, tallies={**row.tallies, rule: msgspec.structs.replace(tally, x=tally.x * factor)})
+    await log.change_row(ADA, tallies={**row.tallies, rule: msgspec.structs.replace(tally, x=tally.x * factor)})
     report = await report_of(log)
     assert whats(report) == ([] if equal else [("lead 1visitor-0", f"tallies[{rule}]")])
 
@@ -156,7 +141,7 @@ async def test_faded_units_may_differ_in_the_last_digits_only(log: ScoredLog, fa
 async def test_an_act_that_a_row_does_not_know_is_lost(log: ScoredLog) -> None:
     row = unpack_row((await log.rows_of(LEADS[1]))[-1])
     forgotten = next(iter(row.window))
-    await change_row(log, LEADS[1], window={key: act for key, act in row.window.items() if key != forgotten})
+    await log.change_row(LEADS[1], window={key: act for key, act in row.window.items() if key != forgotten})
     report = await report_of(log)
     assert whats(report) == [("lead 1visitor-1", f"window[{forgotten.hex()}]")]
     assert (report.lost, report.counted_twice) == (1, 0)
@@ -166,7 +151,7 @@ async def test_an_act_that_a_row_counts_once_more_is_counted_twice(log: ScoredLo
     row = unpack_row((await log.rows_of(ADA))[-1])
     tally = row.tallies["download"]
     more = msgspec.structs.replace(tally, x=2 * tally.x, count=tally.count + 1)
-    await change_row(log, ADA, tallies={**row.tallies, "download": more})
+    await log.change_row(ADA, tallies={**row.tallies, "download": more})
     report = await report_of(log)
     assert whats(report) == [("lead 1visitor-0", "tallies[download]")]
     assert (report.lost, report.counted_twice) == (0, 1)
@@ -213,7 +198,7 @@ async def test_a_changelog_that_ends_before_what_the_group_has_committed_has_los
     await log.tick()
     events = TopicPartition(log.topics.events, 0)
     async with AIOKafkaConsumer(
-        bootstrap_servers=log.brokers.servers, group_id=f"{log.topics.prefix}leadstream", enable_auto_commit=False
+        bootstrap_servers=log.brokers.servers, group_id=log.topics.worker_group, enable_auto_commit=False
     ) as consumer:
         consumer.assign([events])
         await consumer.commit({events: folded_to})
@@ -387,7 +372,7 @@ async def test_a_dead_letter_of_a_good_record_is_passed_over_once_it_is_handled(
 
 
 async def test_one_lead_alone_may_be_verified(log: ScoredLog) -> None:
-    await change_row(log, LEADS[1], visits=99)
+    await log.change_row(LEADS[1], visits=99)
     assert not (await report_of(log)).equal
     alone = await report_of(log, leads=[ADA])
     assert alone.equal

@@ -4,9 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any
 
-import msgspec
 import pytest
 import pytest_asyncio
 from aiokafka import TopicPartition
@@ -15,8 +13,7 @@ from aiokafka.admin import RecordsToDelete
 from processors.fold_partition import PART_KEY, PartitionFold
 from processors.outbox import Sent
 from schemas.codec import decode, encode
-from schemas.keys import partition_of
-from schemas.rows import pack_row, read_header, unpack_row
+from schemas.keys import CONTROL_KEY, partition_of
 from streams.bases import Base, Bases
 from streams.bounds import Bounds
 from streams.live_rows import read_live_rows
@@ -77,14 +74,6 @@ def newcomers(number: int, partitions: int, count: int) -> list[bytes]:
     return [name for name in names if partition_of(name, partitions) == number][:count]
 
 
-async def write_changed_row(log: ScoredLog, key: bytes, **changes: Any) -> None:
-    data = (await log.rows_of(key))[-1]
-    header = read_header(data)
-    row = msgspec.structs.replace(unpack_row(data), **changes)
-    value = pack_row(header.version, header.wake_at, header.model_stamp, row)
-    await log.write_row(partition_of(key, log.partitions), key, value)
-
-
 async def test_each_night_looks_at_what_came_since_the_one_before(log: ScoredLog, nights: Nights) -> None:
     first = await nights.verify()
     assert (first.equal, first.base_at_ms, first.scored) == (True, None, 4 * len(LEADS))
@@ -112,14 +101,7 @@ async def test_a_base_that_is_taken_while_workers_die_is_as_good_as_an_exact_one
     for _ in range(8):
         await log.traffic(random.sample(LEADS, 3))
         await log.tick(days=random.choice([0, 5, 40]))
-        number = random.randrange(log.partitions)
-        fold = log.fold_of(number)
-        batch = await log.records(log.topics.events, number, fold.next_offset or 0)
-        batch = batch[: random.randrange(1, len(batch) + 1)]
-        await log.send(fold.fold(batch))
-        rows = fold.take_checkpoint(batch[-1].offset + 1)
-        for key, value in rows[: random.randrange(len(rows))]:
-            await log.write_row(number, key, value)
+        await log.die_somewhere(random)
         assert (await nights.verify()).differences == []
         await log.resume()
         await log.work()
@@ -147,7 +129,7 @@ async def test_what_was_told_before_the_base_of_rows_written_after_it_is_not_mis
 
 async def test_a_row_that_changed_without_a_record_is_found(log: ScoredLog, nights: Nights) -> None:
     assert (await nights.verify()).equal
-    await write_changed_row(log, ADA, visits=99)
+    await log.change_row(ADA, visits=99)
     assert whats(await nights.verify()) == [("lead 1visitor-0", "visits")]
     await log.act(ADA, url="https://a.example/contact")
     await log.resume()
@@ -158,7 +140,7 @@ async def test_a_row_that_changed_without_a_record_is_found(log: ScoredLog, nigh
 async def test_after_a_difference_the_base_stays_where_it_was(log: ScoredLog, nights: Nights) -> None:
     assert (await nights.verify()).equal
     before = nights.newest
-    await write_changed_row(log, ADA, visits=99)
+    await log.change_row(ADA, visits=99)
     assert not (await nights.verify()).equal
     assert nights.newest == before
 
@@ -219,7 +201,7 @@ async def test_one_lead_is_verified_from_a_base_and_leaves_none(log: ScoredLog, 
     assert (await nights.verify()).equal
     await log.act(ADA, url="https://a.example/contact")
     await log.work()
-    await write_changed_row(log, BEN, visits=99)
+    await log.change_row(BEN, visits=99)
     alone = await verify(log.brokers, log.topics, log.partitions, leads=[ADA], base=nights.newest)
     assert (alone.equal, alone.leads, alone.accepted, alone.partitions) == (True, 1, 1, 1)
     other = await verify(log.brokers, log.topics, log.partitions, leads=[BEN], base=nights.newest)
@@ -296,7 +278,7 @@ async def test_without_a_base_and_a_beginning_a_first_base_is_taken_on_trust_and
     for _ in range(2):
         report = await nights.verify()
         assert (report.equal, report.trusted_at_ms) == (True, trusted_at_ms), report.differences
-    await write_changed_row(log, BEN, visits=99)
+    await log.change_row(BEN, visits=99)
     assert whats(await nights.verify()) == [("lead 1visitor-1", "visits")]
 
 
@@ -328,3 +310,21 @@ async def test_a_first_base_on_trust_knows_no_less_of_the_transitions_than_anoth
     report = await nights.verify()
     assert (report.differences, report.missing) == ([], 0)
     assert report.transitions > 0
+
+
+async def test_after_an_accepted_loss_nothing_is_folded_from_before_it(log: ScoredLog, nights: Nights) -> None:
+    assert (await nights.verify()).equal
+    await log.append(CONTROL_KEY, encode("Epoch", {"epoch": 2}), partition_of(ADA, log.partitions))
+    await log.act(ADA, url="https://a.example/contact")
+    await log.work()
+    with pytest.raises(CannotVerifyError, match="in epoch 1: it is the base of another log"):
+        await nights.verify()
+    with pytest.raises(LogCutError, match="is in epoch 2: it has lost records"):
+        await verify(log.brokers, log.topics, log.partitions)
+    nights.newest.path.unlink()
+    with pytest.raises(NothingToFoldFromError, match="on trust"):
+        await nights.verify()
+    await log.act(ADA, url="https://a.example/contact")
+    await log.work()
+    report = await nights.verify()
+    assert (report.equal, report.accepted) == (True, 1), report.differences

@@ -7,7 +7,7 @@ from streams.config import Settings, Webhook
 from streams.doctor.readers import LATE_SECONDS, check_readers
 from streams.finding import Finding
 from streams.provision import admin_client
-from streams.topics import WORKER_GROUP, Topics, sink_group
+from streams.topics import Topics
 from tests.brokers import Broker
 from tests.streams.scored_log import ScoredLog
 from tests.streams.test_require_alone import ON_APACHE, ON_EMBEDDED
@@ -53,7 +53,7 @@ async def test_what_the_settings_ask_for_is_looked_at_and_nobody_there_is_a_warn
 async def test_the_embedded_broker_tells_what_waits_and_not_who_is_there(broker: Broker, prefix: str) -> None:
     topics = Topics(prefix)
     async with ScoredLog.start(broker, topics):
-        await commit(broker.at, f"{prefix}{WORKER_GROUP}", {TopicPartition(topics.events, 0): 1})
+        await commit(broker.at, Topics(prefix).worker_group, {TopicPartition(topics.events, 0): 1})
         worker, _ = await look(broker, topics)
     assert worker == Finding("ok", f"worker: group {prefix}leadstream, 3 records wait")
 
@@ -62,7 +62,7 @@ async def test_the_embedded_broker_tells_what_waits_and_not_who_is_there(broker:
 async def test_a_sink_that_has_run_is_looked_at(broker: Broker, prefix: str) -> None:
     topics = Topics(prefix)
     async with ScoredLog.start(broker, topics):
-        group = f"{prefix}{sink_group('metrics')}"
+        group = Topics(prefix).sink_group("metrics")
         await commit(broker.at, group, {TopicPartition(topics.transitions, 0): 0})
         *_, metrics = await look(broker, topics)
     assert (metrics.level, metrics.what) == ("warn", f"sink metrics: group {group} has no member, 0 records wait")
@@ -75,7 +75,7 @@ async def test_a_worker_that_is_there_is_well_until_records_wait_for_long(broker
         consumer = AIOKafkaConsumer(
             topics.events,
             **broker.at.client_arguments(),
-            group_id=f"{prefix}{WORKER_GROUP}",
+            group_id=Topics(prefix).worker_group,
             enable_auto_commit=False,
         )
         await consumer.start()
@@ -96,7 +96,7 @@ async def test_a_worker_that_is_there_is_well_until_records_wait_for_long(broker
 async def test_records_that_were_deleted_unread_are_a_failure(broker: Broker, prefix: str) -> None:
     topics, first = Topics(prefix), TopicPartition(Topics(prefix).events, 0)
     async with ScoredLog.start(broker, topics):
-        await commit(broker.at, f"{prefix}{WORKER_GROUP}", {first: 0})
+        await commit(broker.at, Topics(prefix).worker_group, {first: 0})
         async with admin_client(broker.at) as admin:
             # An events topic is deleted from by retention; this asks for the same at once.
             await admin.delete_records({first: RecordsToDelete(before_offset=2)})

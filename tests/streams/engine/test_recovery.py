@@ -108,7 +108,7 @@ async def test_a_partition_comes_back_with_its_rows_its_start_and_its_changelog_
 @pytest.mark.parametrize(("key", "value"), [(b"1a", b"short"), (None, b"x")])
 async def test_a_row_that_cannot_be_read_is_named_with_its_offset(key: bytes | None, value: bytes) -> None:
     rows: list[tuple[bytes | None, bytes | None]] = [(b"1b", ROW.pack(1, 0)), (key, value)]
-    with pytest.raises(RecoveryError, match=rf"rows\[2\] offset 1 key {key!r} cannot be read"):
+    with pytest.raises(RecoveryError, match=rf"rows\[2\] offset 1 key {(key or b'')!r} cannot be read"):
         await recovery(Source(rows, LogBounds(0, 9))).recover([2], {2: None}, generation=8)
 
 
