@@ -14,12 +14,12 @@ from streams.broker_trouble import start_client
 from streams.brokers import Brokers
 from streams.engine.recovery import LogBounds, LogLostError, RecoveryError, start_offset
 from streams.groups import committed_of, members_of
-from streams.live_rows import read_live_rows
 from streams.log_epochs import epoch_of, first_records
 from streams.log_reader import log_end, log_start, read_log
 from streams.provision import admin_client
 from streams.send_record import RecordWriter
 from streams.topics import Topics
+from streams.verification.live_rows import read_live_rows
 
 
 class WorkersRunError(RuntimeError):

@@ -16,7 +16,6 @@ from rich.progress import Progress as Bar
 from processors.fold_partition import OldFoldError
 from schemas.keys import ANONYMOUS, USER, lead_key
 from schemas.metrics import OF_VERIFY
-from streams.bases import BaseError, Bases
 from streams.cli.exits import FINDING, REFUSED, WRONG_INPUT, CommandError
 from streams.cli.printing import escaped, plural, print_json
 from streams.cli.services import brokers_of, partition_count, run, settings_of
@@ -24,10 +23,11 @@ from streams.cli.times import Time, shown_time
 from streams.clock import SystemClock
 from streams.config import Settings, topics_of
 from streams.metrics import PrometheusMetrics
-from streams.verify import CannotVerifyError, DamagedRowsError, LogCutError, Progress
-from streams.verify import verify as verify_state
-from streams.verify_onwards import NothingToFoldFromError, Onwards
-from streams.verify_report import VerifyReport
+from streams.verification.bases import BaseError, Bases
+from streams.verification.onwards import NothingToFoldFromError, Onwards
+from streams.verification.report import VerifyReport
+from streams.verification.verify import CannotVerifyError, DamagedRowsError, LogCutError, Progress
+from streams.verification.verify import verify as verify_state
 
 _SHOWN = 50
 _now_ms = SystemClock().now_ms

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from streams.demo.latency import Quantiles
-from streams.verify_report import VerifyReport
+from streams.verification.report import VerifyReport
 
 
 @dataclass(frozen=True, slots=True)

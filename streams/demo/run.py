@@ -26,7 +26,7 @@ from streams.demo.view import Moment, View
 from streams.metrics import PrometheusMetrics
 from streams.stack import PARTITIONS, Stack
 from streams.supervise import PartEndedError
-from streams.verify import verify
+from streams.verification.verify import verify
 
 START_MS: Final = 1_772_409_600_000  # 2 March 2026, 00:00 UTC: the first Monday of the reference model's campaign
 STARTING_SECONDS: Final = 9.0  # about what the parts need; the site opens then, or as soon as they are there

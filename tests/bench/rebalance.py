@@ -25,7 +25,7 @@ from streams.config import topics_of
 from streams.embedded.process import Child
 from streams.stack import Stack
 from streams.topics import Topics
-from streams.verify import verify
+from streams.verification.verify import verify
 from tests.bench.setup import PARTITIONS, kinds, make_topics, running_broker, settings_for, show
 from tests.eventually import eventually
 

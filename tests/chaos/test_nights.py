@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streams.verify_report import Difference
+from streams.verification.report import Difference
 from tests.chaos.nights import Nights, came_to
 
 PLACE = "chaos.leadstream.rows.v1/1 offset 7 key b'1ada'"

@@ -15,8 +15,8 @@ from streams.log_reader import read_log
 from streams.provision import ensure_topics
 from streams.topic_checks import check_topics
 from streams.topics import Topics
-from streams.verify import verify
-from streams.verify_report import VerifyReport
+from streams.verification.report import VerifyReport
+from streams.verification.verify import verify
 from tests.brokers import Broker, require_apache
 from tests.e2e.deployment import PARTITIONS, Deployment, deployment
 from tests.eventually import eventually

@@ -20,7 +20,7 @@ from streams.letters import Letter, read_letters
 from streams.put_back import CannotReplayError, PutBack, SinkAwayError, put_back
 from streams.send_record import RecordWriter
 from streams.topics import Topics
-from streams.verify import verify
+from streams.verification.verify import verify
 from tests.brokers import Broker
 from tests.sinks.records import transition
 from tests.streams.scored_log import ScoredLog

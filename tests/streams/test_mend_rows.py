@@ -11,7 +11,7 @@ from schemas.keys import CONTROL_KEY, partition_of
 from streams.mend_rows import CannotMendError, mend_rows
 from streams.provision import admin_client
 from streams.topics import Topics
-from streams.verify import verify
+from streams.verification.verify import verify
 from tests.brokers import Broker
 from tests.streams.scored_log import SITE, ScoredLog
 

@@ -145,7 +145,8 @@ async def test_a_run_that_is_stopped_leaves_no_draft_and_says_so_in_the_metrics(
 
 STOPPED = """
 import os
-from streams import bases, cli
+from streams import cli
+from streams.verification import bases
 add = bases.BaseWriter.add
 def add_and_stop(*arguments):
     add(*arguments)

@@ -2,7 +2,7 @@
 
 from streams.demo.latency import Quantiles
 from streams.demo.report import DemoReport, TakeOver
-from streams.verify_report import VerifyReport
+from streams.verification.report import VerifyReport
 
 
 def good_report() -> DemoReport:

@@ -7,7 +7,7 @@ import pytest
 
 from streams.demo.report import Counts, TakeOver, scored_events
 from streams.demo.summary import results
-from streams.verify_report import Difference, VerifyReport
+from streams.verification.report import Difference, VerifyReport
 from tests.streams.demo.runs import good_report
 
 DIFFERENCE = Difference("lead 1x", "score", "3", "4")

@@ -14,8 +14,8 @@ from pathlib import Path
 from processors.fold_partition import PartitionFold, is_meta_key
 from schemas.codec import UndecodableError
 from schemas.rows import UnreadableRowError
-from streams.drafts import draft_of
-from streams.live_rows import LiveRows
+from streams.verification.drafts import draft_of
+from streams.verification.live_rows import LiveRows
 
 KEPT = 7
 """So many bases stay in a directory, the newest of each day (UTC): a week, however often a day it is verified."""
@@ -127,13 +127,19 @@ class Bases:
     def begin(self, now_ms: int) -> Iterator[BaseWriter]:
         """A new base. Unless it is kept, nothing remains of it; if it is, those that `KEPT` does not count are removed.
 
+        Until it ends the directory is this run's: no other removes what it reads.
+
         Raises:
-            BaseError: the disk does not take it.
+            BaseError: another run has the directory, or the disk does not take it.
         """
         path = self.directory / _name(now_ms)
         with ExitStack() as stack:
             try:
                 draft = stack.enter_context(draft_of(path))
+            except BlockingIOError as error:
+                raise BaseError(
+                    f"another verification uses {self.directory}: wait until it has ended, or name another directory"
+                ) from error
             except OSError as error:
                 where = f"{error.filename or path} cannot be written ({error.strerror})"
                 raise BaseError(f"{where}: name another directory") from error

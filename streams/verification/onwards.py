@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from streams.bases import Base, Bases
 from streams.brokers import Brokers
 from streams.topics import Topics
-from streams.verify import CannotVerifyError, DamagedRowsError, LogCutError, Progress, take_base, verify
-from streams.verify_report import VerifyReport
+from streams.verification.bases import Bases
+from streams.verification.report import VerifyReport
+from streams.verification.verify import CannotVerifyError, DamagedRowsError, LogCutError, Progress, take_base, verify
 
 
 class NothingToFoldFromError(CannotVerifyError):
@@ -29,11 +29,10 @@ class Onwards:
 
         Raises:
             NothingToFoldFromError: a first base was taken on trust; DamagedRowsError: nor could one be taken.
-            BaseError: a base cannot be read or written; and as `verify`.
+            BaseError: a base cannot be read or written, or another run has their directory; and as `verify`.
         """
-        base = self.bases.newest(since_ms)
         try:
-            return await self._verify(base, now_ms, on_progress)
+            return await self._verify(since_ms, now_ms, on_progress)
         except LogCutError as error:
             if self.bases.newest() is not None:
                 raise
@@ -45,8 +44,9 @@ class Onwards:
                 f"{error}. The rows as they are now were taken for a first base, on trust: from here on they are verified"
             ) from error
 
-    async def _verify(self, base: Base | None, now_ms: int, on_progress: Progress) -> VerifyReport:
+    async def _verify(self, since_ms: int | None, now_ms: int, on_progress: Progress) -> VerifyReport:
         with self.bases.begin(now_ms) as save:
+            base = self.bases.newest(since_ms)
             report = await verify(
                 self.brokers, self.topics, self.partitions, base=base, save=save, on_progress=on_progress
             )

@@ -9,19 +9,19 @@ from aiokafka import TopicPartition
 
 from processors.fold_partition import PartitionFold
 from schemas.keys import partition_of
-from streams.bases import Base, BaseWriter
-from streams.bounds import Bounds, Span, bounds_of
 from streams.brokers import Brokers
-from streams.compare_outputs import LettersCheck, TransitionsCheck
 from streams.groups import committed_of
-from streams.live_rows import read_live_rows
 from streams.log_epochs import FIRST_EPOCH, why_not_whole
 from streams.log_reader import log_end, log_start, read_log
 from streams.model_records import FirstModels, first_models
 from streams.provision import admin_client
-from streams.replay import ExpectedLetters, Replay
 from streams.topics import Topics
-from streams.verify_report import Difference, VerifyReport
+from streams.verification.bases import Base, BaseWriter
+from streams.verification.bounds import Bounds, Span, bounds_of
+from streams.verification.compare_outputs import LettersCheck, TransitionsCheck
+from streams.verification.live_rows import read_live_rows
+from streams.verification.replay import ExpectedLetters, Replay
+from streams.verification.report import Difference, VerifyReport
 
 Progress = Callable[[int, int], None]
 """Called with the number of records folded so far, and how many there are."""

@@ -15,8 +15,8 @@ from processors.units import KEPT_MS
 from schemas.codec import HEADER_BYTES, SCHEMAS, UndecodableError, decode, decode_json_event, kind_of
 from schemas.projection import compile_projection
 from schemas.records import StageTransition
-from streams.bounds import Span
-from streams.verify_report import Difference, VerifyReport
+from streams.verification.bounds import Span
+from streams.verification.report import Difference, VerifyReport
 
 _CONTROL = frozenset({"Tick", "Epoch", "ModelActivated"})
 _DROPPED = frozenset({"bot", "late", "duplicate", "flood", "fenced", "no_such_word"})

@@ -14,14 +14,14 @@ from processors.fold_partition import PART_KEY, PartitionFold
 from processors.outbox import Sent
 from schemas.codec import decode, encode
 from schemas.keys import CONTROL_KEY, partition_of
-from streams.bases import Base, Bases
-from streams.bounds import Bounds
-from streams.live_rows import read_live_rows
 from streams.provision import admin_client
 from streams.topics import Topics
-from streams.verify import CannotVerifyError, DamagedRowsError, LogCutError, take_base, verify
-from streams.verify_onwards import NothingToFoldFromError, Onwards
-from streams.verify_report import VerifyReport
+from streams.verification.bases import Base, Bases
+from streams.verification.bounds import Bounds
+from streams.verification.live_rows import read_live_rows
+from streams.verification.onwards import NothingToFoldFromError, Onwards
+from streams.verification.report import VerifyReport
+from streams.verification.verify import CannotVerifyError, DamagedRowsError, LogCutError, take_base, verify
 from tests.brokers import Broker
 from tests.streams.scored_log import ScoredLog
 

@@ -1,6 +1,5 @@
 """Bases as files, without a broker."""
 
-import fcntl
 import sqlite3
 import subprocess
 import sys
@@ -13,10 +12,10 @@ from processors.fold_partition import PartitionFold
 from processors.model_log import model_activated
 from schemas.codec import encode
 from schemas.keys import CONTROL_KEY
-from streams.bases import KEPT, Base, BaseError, Bases, BaseWriter
-from streams.bounds import bounds_of
 from streams.engine.unreadable import Unreadable
-from streams.live_rows import LiveRows
+from streams.verification.bases import KEPT, Base, BaseError, Bases, BaseWriter
+from streams.verification.bounds import bounds_of
+from streams.verification.live_rows import LiveRows
 from tests.bench.traffic import START_MS, BenchRecord, records
 from tests.streams.scored_log import SITE
 
@@ -139,8 +138,8 @@ def test_a_damaged_base_is_not_in_the_way_of_an_older_one(bases: Bases) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from streams.bases import Bases
-from tests.streams.test_bases import fill
+from streams.verification.bases import Bases
+from tests.streams.verification.test_bases import fill
 with Bases(Path(sys.argv[1]), "x", 2).begin(1) as save:
     fill(save)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -156,12 +155,14 @@ def test_what_a_killed_process_left_is_removed_when_the_next_begins(bases: Bases
     assert list(bases.directory.iterdir()) == [base.path]
 
 
-def test_what_another_process_is_writing_is_left_alone(bases: Bases) -> None:
-    bases.directory.mkdir()
-    with (bases.directory / "19700101T000000.000000.1.draft").open("wb") as theirs:
-        fcntl.flock(theirs, fcntl.LOCK_EX)
-        base = make(bases, 5_000)
-        assert {path.name for path in bases.directory.iterdir()} == {base.path.name, Path(theirs.name).name}
+def test_two_do_not_use_a_directory_at_the_same_time(bases: Bases) -> None:
+    """Else the one that ends first would remove the base which the other reads."""
+    with bases.begin(1) as save:
+        fill(save)
+        with pytest.raises(BaseError, match=r"another verification uses .*: wait until"), bases.begin(2):
+            pass
+        save.keep(trusted_at_ms=None)
+    assert [path.name for path in bases.directory.iterdir()] == ["19700101T000000.001000.base"]
 
 
 @pytest.mark.parametrize(

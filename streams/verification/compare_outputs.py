@@ -9,12 +9,12 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from schemas.codec import Kind, UndecodableError, decode
 from schemas.records import DeadLetter, StageTransition
-from streams.bounds import Span
 from streams.brokers import Brokers
 from streams.log_reader import log_start, read_log
-from streams.replay import ExpectedLetter, ExpectedLetters
 from streams.topics import DEAD_LETTERS_MS, Topics
-from streams.verify_report import Difference, VerifyReport
+from streams.verification.bounds import Span
+from streams.verification.replay import ExpectedLetter, ExpectedLetters
+from streams.verification.report import Difference, VerifyReport
 
 MAX_DETAILED = 20  # transitions of a partition that are shown as they stand on the topic; all are counted
 
