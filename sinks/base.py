@@ -6,7 +6,7 @@
     └── StartOver       the destination lost what it was told: the topics are read again from their beginning
 
 Any other exception is a bug and stops the process of the sink before anything is committed. A sink neither retries,
-counts nor writes dead letters; `streams/delivery.py` alone does.
+counts nor writes dead letters; `streams/delivery/delivery.py` alone does.
 """
 
 from collections.abc import Mapping, Sequence

@@ -81,29 +81,33 @@ class KafkaEventProducer:
                 for record in records:
                     acknowledgements.append(await self._hand_over(producer, record))  # noqa: PERF401  # kept on an error
                 await asyncio.gather(*acknowledgements)
-            self._failed_at = None
+            self._sent()
         except TimeoutError as error:
-            raise self._failure(f"no acknowledgement within {self._deadline_seconds:g} s") from error
+            said = self._failed(f"no acknowledgement within {self._deadline_seconds:g} s")
+            raise BrokerUnavailableError(said) from error
         except MessageSizeTooLargeError as error:
-            self._failed()
-            raise RecordRefusedError(
-                f"{error!r}: set max.message.bytes of the topic to {MAX_RECORD_BYTES} or more"
-            ) from error
+            said = self._failed(f"{error!r}: set max.message.bytes of the topic to {MAX_RECORD_BYTES} or more")
+            raise RecordRefusedError(said) from error
         except KafkaError as error:
-            raise self._failure(_advice(error)) from error
+            raise BrokerUnavailableError(self._failed(_advice(error))) from error
         except AssertionError as error:  # how aiokafka says that there is no such partition
-            self._failed()
-            raise RecordRefusedError(f"{error}: compare the topics with: leadstream topics check") from error
+            said = self._failed(f"{error}: compare the topics with: leadstream topics check")
+            raise RecordRefusedError(said) from error
         finally:
             for acknowledgement in acknowledgements:
                 acknowledgement.add_done_callback(_retrieve)
 
-    def _failure(self, detail: str) -> BrokerUnavailableError:
-        self._failed()
-        return BrokerUnavailableError(detail)
+    def _sent(self) -> None:
+        if self._failed_at is not None:
+            log.warning("the brokers at %s take records again", self._servers)
+            self._failed_at = None
 
-    def _failed(self) -> None:
+    def _failed(self, detail: str) -> str:
+        """Told once, until records are taken again."""
+        if self._failed_at is None:
+            log.warning("the brokers at %s do not take records: %s", self._servers, detail)
         self._failed_at = asyncio.get_running_loop().time()
+        return detail
 
     async def _hand_over(self, producer: AIOKafkaProducer, record: OutgoingRecord) -> asyncio.Future[Any]:
         count = self._partitions.get(record.topic)
@@ -126,7 +130,11 @@ class KafkaEventProducer:
             wait_max=5.0,
         ):
             with attempt:
-                await self._connect_once()
+                try:
+                    await self._connect_once()
+                except (KafkaError, OSError, BrokerUnavailableError) as error:
+                    log.warning("cannot connect to the brokers at %s, trying again: %s", self._servers, error)
+                    raise
 
     async def _connect_once(self) -> None:
         self._partitions = await self._find_partitions()

@@ -10,15 +10,15 @@ from aiokafka.structs import OffsetAndMetadata
 from processors.fold_partition import PartitionFold
 from schemas.codec import decode, encode
 from schemas.keys import CONTROL_KEY
-from streams.broker_trouble import start_client
-from streams.brokers import Brokers
 from streams.engine.recovery import LogBounds, LogLostError, RecoveryError, start_offset
-from streams.groups import committed_of, members_of
-from streams.log_epochs import epoch_of, first_records
-from streams.log_reader import log_end, log_start, read_log
-from streams.provision import admin_client
-from streams.send_record import RecordWriter
-from streams.topics import Topics
+from streams.kafka.brokers import Brokers
+from streams.kafka.groups import committed_of, members_of
+from streams.kafka.log_epochs import epoch_of, first_records
+from streams.kafka.log_reader import log_end, log_start, read_log
+from streams.kafka.provision import admin_client
+from streams.kafka.send_record import RecordWriter
+from streams.kafka.topics import Topics
+from streams.kafka.trouble import start_client
 from streams.verification.live_rows import read_live_rows
 
 

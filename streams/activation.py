@@ -9,10 +9,10 @@ from processors.model_log import model_activated
 from schemas.codec import encode
 from schemas.keys import CONTROL_KEY
 from schemas.records import ModelActivated
-from streams.brokers import Brokers
+from streams.kafka.brokers import Brokers
+from streams.kafka.send_record import RecordWriter
+from streams.kafka.topics import Topics
 from streams.model_records import Rank, models_in_force
-from streams.send_record import RecordWriter
-from streams.topics import Topics
 
 
 @dataclass(frozen=True, slots=True)

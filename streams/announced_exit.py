@@ -10,12 +10,12 @@ from processors.model_log import read_model_record
 from processors.next_exit import first_exit
 from schemas.records import StageTransition
 from schemas.rows import Row, Tally, UnreadableRowError
-from streams.broker_trouble import why_away
-from streams.brokers import Brokers
 from streams.clock import DAY_MS
+from streams.kafka.brokers import Brokers
+from streams.kafka.provision import admin_client, partition_counts
+from streams.kafka.topics import Topics
+from streams.kafka.trouble import why_away
 from streams.model_records import Rank, active_model
-from streams.provision import admin_client, partition_counts
-from streams.topics import Topics
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ import msgspec
 
 from schemas.nearest import did_you_mean
 from streams.clock import Clock, PlayedClock, SystemClock
-from streams.dead_share import DEFAULT_LIMIT
+from streams.delivery.dead_share import DEFAULT_LIMIT
+from streams.kafka.topics import Topics
 from streams.setting_lines import Path as KeyPath
 from streams.setting_lines import line_of
 from streams.setting_values import (
@@ -32,7 +33,6 @@ from streams.setting_values import (
     wrong_values,
 )
 from streams.setting_variables import ALIASES, OF_A_FILE, hint_at, section_of, unknown_variables, variables
-from streams.topics import Topics
 
 DEFAULT_FILE = "leadstream.toml"
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from aiokafka import TopicPartition
 
 from processors.fold_partition import PartitionFold, is_meta_key
-from streams.brokers import Brokers
-from streams.log_epochs import epoch_of, first_records, why_not_whole
-from streams.log_reader import log_end, log_start, read_log
+from streams.kafka.brokers import Brokers
+from streams.kafka.log_epochs import epoch_of, first_records, why_not_whole
+from streams.kafka.log_reader import log_end, log_start, read_log
+from streams.kafka.send_record import RecordWriter
+from streams.kafka.topics import Topics
 from streams.model_records import FirstModels, first_models
-from streams.send_record import RecordWriter
-from streams.topics import Topics
 from streams.verification.live_rows import LiveRows, read_live_rows
 from streams.verification.replay import concerns_all
 

@@ -12,9 +12,9 @@ from processors.model_log import ModelRecordError, read_model_record
 from schemas.codec import UndecodableError, decode, kind_of
 from schemas.records import ModelActivated
 from schemas.rows import UnreadableRowError, unpack_part
-from streams.brokers import Brokers
-from streams.log_reader import follow, last_record, log_end, log_start, read_log
-from streams.topics import Topics
+from streams.kafka.brokers import Brokers
+from streams.kafka.log_reader import follow, last_record, log_end, log_start, read_log
+from streams.kafka.topics import Topics
 
 FirstModels = dict[int, tuple[ModelActivated, int]]
 Rank = tuple[int, str]  # (n, version): of two activations the larger is in force

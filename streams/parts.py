@@ -25,23 +25,23 @@ from sources.kafka_producer import KafkaEventProducer
 from sources.spool.spool import Spool, SpoolStatus
 from sources.spool.spooling_producer import SpoolingProducer
 from streams.announced_exit import AnnouncedExits
-from streams.broker_settings import read_brokers
-from streams.brokers import Brokers
 from streams.clock import SystemClock
 from streams.collector_settings import collector_settings
 from streams.config import Settings, clock_of, topics_of
-from streams.dead_share import DeadShare
-from streams.delivery import SinkStatus
+from streams.delivery.dead_share import DeadShare
+from streams.delivery.delivery import SinkStatus
+from streams.delivery.runner import SinkRun, run_sink
 from streams.dev_page import DevPage
 from streams.engine.settings import EngineSettings
 from streams.engine.worker import Worker
 from streams.http_status import Check, serve_status, status_app
+from streams.kafka.broker_settings import read_brokers
+from streams.kafka.brokers import Brokers
+from streams.kafka.topic_checks import TopicsNotReadyError, require_topics
 from streams.metrics import PrometheusMetrics
 from streams.model_records import FirstModels
 from streams.recent_requests import RecentRequests
 from streams.scoring_state import ScoringState
-from streams.sink_runner import SinkRun, run_sink
-from streams.topic_checks import TopicsNotReadyError, require_topics
 from streams.watched_model import watched_model
 
 log = logging.getLogger(__name__)

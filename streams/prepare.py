@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from processors.model_log import unpack_model
 from schemas.records import ModelActivated
 from streams.activation import Activation, plan_activation, write_activation
-from streams.brokers import Brokers
+from streams.kafka.brokers import Brokers
+from streams.kafka.provision import admin_client, ensure_topics, partition_counts
+from streams.kafka.topic_checks import require_topics
+from streams.kafka.topics import Topics
 from streams.model_records import active_model
-from streams.provision import admin_client, ensure_topics, partition_counts
-from streams.topic_checks import require_topics
-from streams.topics import Topics
 
 _REACH_SECONDS = 10.0
 

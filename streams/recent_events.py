@@ -9,8 +9,8 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from schemas.codec import UndecodableError, decode
 from schemas.records import TrackedEvent
-from streams.brokers import Brokers
-from streams.log_reader import log_at, log_end, read_log
+from streams.kafka.brokers import Brokers
+from streams.kafka.log_reader import log_at, log_end, read_log
 
 MAX_RECORDS = 1_000_000  # about 20 s; ticks count, too
 _TELL_EVERY = 1000

@@ -5,11 +5,11 @@ from collections.abc import Callable, Collection
 
 from aiokafka.admin import AIOKafkaAdminClient
 
-from streams.brokers import Brokers
 from streams.embedded.broker import CLUSTER_ID
-from streams.groups import members_of
-from streams.provision import admin_client
-from streams.topics import Topics
+from streams.kafka.brokers import Brokers
+from streams.kafka.groups import members_of
+from streams.kafka.provision import admin_client
+from streams.kafka.topics import Topics
 
 _LEAVE_SECONDS = 15.0  # a sink that was killed stays in its group for 10 s
 _POLL_SECONDS = 0.5

@@ -8,7 +8,7 @@ from schemas.codec import Kind, UndecodableError, decode
 from schemas.metrics import Metrics
 from schemas.records import LogRecord
 from schemas.rows import UnreadableRowError
-from streams.dead_share import DeadShare
+from streams.delivery.dead_share import DeadShare
 from streams.engine.state import CorruptRowError, Output, StopWorkerError
 
 

@@ -19,12 +19,12 @@ from typing import Self
 import aiohttp
 
 from schemas.records import ModelActivated
-from streams.broker_settings import read_brokers
 from streams.clock import Clock
 from streams.config import Kafka, Redis, Settings, Sinks, Worker, clock_of, environment_of, topics_of
 from streams.embedded.broker import EmbeddedBroker
 from streams.embedded.process import LOOPBACK, Child, StartError, free_port
 from streams.embedded.store import EmbeddedStore
+from streams.kafka.broker_settings import read_brokers
 from streams.prepare import Prepared, prepare
 from streams.require_alone import require_alone
 

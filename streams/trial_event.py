@@ -15,12 +15,12 @@ from processors.active_model import ActiveModel
 from processors.moves import transition_id
 from schemas.codec import UndecodableError, decode
 from schemas.records import DeadLetter, LeadSnapshot, ModelActivated, StageTransition
-from streams.brokers import Brokers
 from streams.explain import unknown_event
-from streams.log_reader import follow, last_record
+from streams.kafka.brokers import Brokers
+from streams.kafka.log_reader import follow, last_record
+from streams.kafka.topics import Topics
 from streams.model_records import repeated_model
 from streams.priced_leads import PricedLead, active_of, priced
-from streams.topics import Topics
 
 DEADLINE_SECONDS = 15.0
 _HTTP_SECONDS = 10.0

@@ -9,9 +9,9 @@ from typing import Literal
 import pytest
 import pytest_asyncio
 
-from streams.brokers import Brokers
 from streams.embedded.broker import EmbeddedBroker
 from streams.embedded.store import EmbeddedStore
+from streams.kafka.brokers import Brokers
 from tests.kafka.apache import ApacheKafka, missing_tools
 
 

@@ -9,8 +9,8 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic, RecordsToDelete
 
-from streams.brokers import Brokers
-from streams.provision import admin_client, partition_counts
+from streams.kafka.brokers import Brokers
+from streams.kafka.provision import admin_client, partition_counts
 from tests.eventually import eventually
 
 

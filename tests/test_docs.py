@@ -21,8 +21,8 @@ from sources.outcomes import Reason as CollectorReason
 from streams.cli import cli
 from streams.cli.reference import document
 from streams.config import Settings, load_settings
+from streams.kafka.topics import Topics
 from streams.setting_variables import OF_A_FILE, variables
-from streams.topics import Topics
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -34,7 +34,7 @@ PAGES = sorted(
     ]
 )
 ALL_TEXT = "\n".join(page.read_text("utf-8") for page in PAGES)
-SINK_REASON = "undeliverable"  # streams/delivery.py
+SINK_REASON = "undeliverable"  # streams/delivery/delivery.py
 
 
 def name_of(page: Path) -> str:

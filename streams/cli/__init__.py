@@ -1,5 +1,6 @@
 """The command line. Each command lives in its own module and is imported when it is called."""
 
+import logging
 import sys
 from importlib import import_module
 from importlib.metadata import version
@@ -58,6 +59,7 @@ def cli(context: click.Context, config: str | None) -> None:
     and says why, 130 stopped by Ctrl-C.
     """
     context.obj = config
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs every refused connection; commands say it once
 
 
 def main() -> None:

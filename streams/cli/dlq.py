@@ -11,7 +11,7 @@ from streams.cli.dlq_letters import all_letters, named_letter, reason_option, re
 from streams.cli.printing import escaped, print_json, shown_bytes, when
 from streams.cli.services import settings_of
 from streams.cli.words import Group
-from streams.letters import Letter
+from streams.delivery.letters import Letter
 
 _DETAIL = 80
 

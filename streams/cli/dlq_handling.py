@@ -14,10 +14,10 @@ from streams.cli.printing import escaped, plural, print_json
 from streams.cli.services import brokers_of, partition_count, run, settings_of
 from streams.collector_settings import collector_settings
 from streams.config import Settings, clock_of, topics_of
-from streams.handle_letters import Hand, Handled, LetterHandler
-from streams.letters import Letter
+from streams.delivery.handle_letters import Hand, Handled, LetterHandler
+from streams.delivery.letters import Letter
+from streams.delivery.put_back import CannotReplayError, PutBack, is_late, put_back, sink_of
 from streams.metrics import PrometheusMetrics
-from streams.put_back import CannotReplayError, PutBack, is_late, put_back, sink_of
 
 _SHOWN = 50
 
@@ -153,7 +153,7 @@ def _handle(
             click.echo(f"\r{done:,} of {total:,} letters", err=True, nl=done == total)
 
     def open_hand(name: str, stack: AsyncExitStack) -> Hand:
-        from streams.one_delivery import OneDelivery  # noqa: PLC0415 - it loads every sink, and few letters are of one
+        from streams.delivery.one_delivery import OneDelivery  # noqa: PLC0415 - it loads every sink, and few letters are of one
 
         return OneDelivery(name, settings, PrometheusMetrics(), stack)
 

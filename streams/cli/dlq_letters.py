@@ -9,7 +9,7 @@ from streams.cli.printing import escaped, when
 from streams.cli.services import brokers_of, partition_count, run
 from streams.cli.words import Choice
 from streams.config import Settings, topics_of
-from streams.letters import REASONS, Letter, read_letters
+from streams.delivery.letters import REASONS, Letter, read_letters
 
 reason_option = click.option("--reason", metavar="R", type=Choice(REASONS), help="Only those with this reason.")
 

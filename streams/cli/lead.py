@@ -20,6 +20,7 @@ from streams.cli.printing import escaped, print_json, when
 from streams.cli.services import brokers_of, partition_count, run, settings_of
 from streams.cli.words import Group
 from streams.config import Settings, clock_of, topics_of
+from streams.kafka.send_record import send_record
 from streams.priced_leads import (
     NoActiveModelError,
     PricedLead,
@@ -28,7 +29,6 @@ from streams.priced_leads import (
     priced,
     read_active_model,
 )
-from streams.send_record import send_record
 
 
 @click.group(cls=Group)

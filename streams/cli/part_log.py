@@ -10,6 +10,18 @@ _ExcInfo: TypeAlias = (
     tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 )  # as sys.exc_info() gives it
 
+SELDOM_SECONDS = 30.0
+_LEVELS = {
+    "aiokafka": logging.WARNING,
+    "faust": logging.WARNING,
+    "mode": logging.WARNING,
+    # Under the names of the modules of their classes Faust tells that its services start and stop.
+    "streams.engine.app": logging.WARNING,
+    "streams.engine.transport": logging.WARNING,
+    "apprise": logging.WARNING,
+    "stamina": logging.ERROR,  # it tells neither what is tried again nor why; who retries tells both
+}
+
 
 class _OneLine(logging.Formatter):
     """What is logged may quote what was sent: it begins no line of its own. A traceback stands below, indented."""
@@ -21,9 +33,27 @@ class _OneLine(logging.Formatter):
         return "\n".join(f"  {escaped(line)}" for line in super().formatException(ei).split("\n"))
 
 
+class _Seldom(logging.Filter):
+    """The client tells each of ten attempts per second to reach a broker that is away. Once in a while is enough."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told_at: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith("aiokafka"):
+            return True
+        kind = str(record.msg)  # without its arguments
+        if record.created - self._told_at.get(kind, 0.0) < SELDOM_SECONDS:
+            return False
+        self._told_at[kind] = record.created
+        return True
+
+
 def log_to_stderr() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(_Seldom())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    for noisy in ("aiokafka", "faust", "mode", "apprise"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    for name, level in _LEVELS.items():
+        logging.getLogger(name).setLevel(level)

@@ -12,13 +12,14 @@ from processors.model.model import channels_of
 from processors.model_log import read_model_record
 from sources.http.server import CollectorServer
 from sources.spool.spool import SpoolUnusableError
-from streams.brokers import Brokers
 from streams.cli.exits import REFUSED, STOPPED, WRONG_INPUT, CommandError
 from streams.cli.part_log import log_to_stderr
 from streams.cli.services import DEADLINE_SECONDS, brokers_of, reaching, settings_of
 from streams.cli.words import Choice
 from streams.config import Settings, topics_of
-from streams.delivery import TooManyDeadLettersError
+from streams.delivery.delivery import TooManyDeadLettersError
+from streams.kafka.brokers import Brokers
+from streams.kafka.topic_checks import require_topics
 from streams.metrics import PrometheusMetrics
 from streams.model_records import FirstModels, active_model, wait_for_first_models
 from streams.parts import (
@@ -29,7 +30,6 @@ from streams.parts import (
     running_collector,
     serve_worker_status,
 )
-from streams.topic_checks import require_topics
 
 
 @click.command

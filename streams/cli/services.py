@@ -1,7 +1,6 @@
 """What commands need of the world: settings, the clock, the broker; and what they say when a service is away."""
 
 import asyncio
-import logging
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -10,13 +9,13 @@ import click
 from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 
-from streams.broker_settings import read_brokers
-from streams.broker_trouble import BrokerRefusesError, why_away
-from streams.brokers import Brokers, UnsafeSettingsError
 from streams.cli.exits import REFUSED, UNREACHABLE, WRONG_INPUT, CommandError
 from streams.config import Settings, SettingsError, load_settings, topics_of
-from streams.provision import admin_client, partition_counts
-from streams.topic_checks import TopicsNotReadyError
+from streams.kafka.broker_settings import read_brokers
+from streams.kafka.brokers import Brokers, UnsafeSettingsError
+from streams.kafka.provision import admin_client, partition_counts
+from streams.kafka.topic_checks import TopicsNotReadyError
+from streams.kafka.trouble import BrokerRefusesError, why_away
 
 DEADLINE_SECONDS = 10.0
 MEND = "start it, or set KAFKA_BOOTSTRAP_SERVERS (kafka.bootstrap_servers in leadstream.toml)"
@@ -58,7 +57,6 @@ def reaching(settings: Settings, mend: str = MEND) -> Iterator[None]:
     Raises:
         CommandError: with exit code 3; 4 for topics.
     """
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs every refused connection
     try:
         yield
     except TopicsNotReadyError as error:

@@ -7,7 +7,6 @@ from dataclasses import asdict
 import click
 
 from streams.accept_loss import Loss, NotOfTheLogError, WorkersRunError, accept, find_losses
-from streams.brokers import Brokers
 from streams.cli.exits import REFUSED, WRONG_INPUT, CommandError
 from streams.cli.findings import report_findings
 from streams.cli.printing import escaped, plural, print_json
@@ -15,8 +14,9 @@ from streams.cli.services import DEADLINE_SECONDS, brokers_of, partition_count, 
 from streams.cli.words import Group
 from streams.config import topics_of
 from streams.finding import Finding
-from streams.provision import Provisioned, ProvisionError, admin_client, ensure_topics
-from streams.topic_checks import check_topics
+from streams.kafka.brokers import Brokers
+from streams.kafka.provision import Provisioned, ProvisionError, admin_client, ensure_topics
+from streams.kafka.topic_checks import check_topics
 
 
 @click.group(cls=Group)

@@ -15,10 +15,10 @@ from schemas.codec import decode
 from schemas.records import LeadSnapshot, StageTransition, TrackedEvent
 from sources.http.records import SENT_AT
 from sources.times import LATE_MS
-from streams.brokers import Brokers
 from streams.clock import DAY_MS
 from streams.demo.latency import Outage, Samples, ScoreWatch
-from streams.topics import Topics
+from streams.kafka.brokers import Brokers
+from streams.kafka.topics import Topics
 
 # The probe's own wait for records is part of what it measures.
 FETCH_WAIT_MS: Final = 15

@@ -8,11 +8,11 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from schemas.codec import UndecodableError, decode
 from schemas.records import TrackedEvent
-from streams.brokers import Brokers
 from streams.finding import Finding
-from streams.log_reader import log_end, log_start, read_log
-from streams.provision import admin_client, partition_counts
-from streams.topics import Topics
+from streams.kafka.brokers import Brokers
+from streams.kafka.log_reader import log_end, log_start, read_log
+from streams.kafka.provision import admin_client, partition_counts
+from streams.kafka.topics import Topics
 
 FAR_MS = 5_000
 LATE_MS = 60_000

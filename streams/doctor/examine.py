@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from aiokafka.errors import KafkaError
 
 from schemas.rows import UnreadableRowError
-from streams.brokers import Brokers
 from streams.config import Settings, topics_of
 from streams.doctor.channels import check_channels
 from streams.doctor.clocks import check_clocks
@@ -17,7 +16,8 @@ from streams.doctor.services import DEADLINE_SECONDS, check_broker, check_redis
 from streams.doctor.status_pages import check_status_pages
 from streams.doctor.webhook import check_webhook
 from streams.finding import Finding
-from streams.topic_checks import check_topics
+from streams.kafka.brokers import Brokers
+from streams.kafka.topic_checks import check_topics
 
 
 async def examine(settings: Settings, brokers: Brokers, now_ms: Callable[[], int]) -> list[Finding]:

@@ -8,11 +8,11 @@ import redis.asyncio as redis
 from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 
-from streams.broker_trouble import BrokerRefusesError, why_away
-from streams.brokers import Brokers
 from streams.embedded.broker import CLUSTER_ID
 from streams.finding import Finding
-from streams.provision import admin_client
+from streams.kafka.brokers import Brokers
+from streams.kafka.provision import admin_client
+from streams.kafka.trouble import BrokerRefusesError, why_away
 
 DEADLINE_SECONDS = 10.0
 

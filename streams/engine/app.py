@@ -6,10 +6,10 @@ from typing import Any
 import faust
 from faust.tables.recovery import RebalanceAgain
 
-from streams.brokers import Security
 from streams.engine.partitions import Batch
 from streams.engine.settings import EngineSettings
 from streams.engine.transport import BatchScheduler, BatchSchema, Owner, SilentMonitor, Transport
+from streams.kafka.brokers import Security
 
 __all__ = ["RebalanceAgain", "make_app"]
 

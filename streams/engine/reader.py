@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from schemas.records import LogRecord
 from streams.engine.recovery import LogBounds, RecoveryError
 from streams.engine.settings import EngineSettings
-from streams.log_epochs import epoch_of
+from streams.kafka.log_epochs import epoch_of
 
 
 class LogReader:

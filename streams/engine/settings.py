@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from streams.brokers import PLAINTEXT, Security
+from streams.kafka.brokers import PLAINTEXT, Security
 
 
 @dataclass(frozen=True, slots=True)

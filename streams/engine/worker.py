@@ -241,6 +241,8 @@ class Worker:
                 await self._app.stop()
         except TimeoutError:
             logger.warning("the group was not left within %g s; it will notice by itself", STOP_SECONDS)
+        if not self._failed.is_set():
+            logger.info("stopped; all that was folded is durable")
 
     async def _fold(self, batch: Batch) -> None:
         try:

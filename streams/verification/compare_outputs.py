@@ -9,9 +9,9 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from schemas.codec import Kind, UndecodableError, decode
 from schemas.records import DeadLetter, StageTransition
-from streams.brokers import Brokers
-from streams.log_reader import log_start, read_log
-from streams.topics import DEAD_LETTERS_MS, Topics
+from streams.kafka.brokers import Brokers
+from streams.kafka.log_reader import log_start, read_log
+from streams.kafka.topics import DEAD_LETTERS_MS, Topics
 from streams.verification.bounds import Span
 from streams.verification.replay import ExpectedLetter, ExpectedLetters
 from streams.verification.report import Difference, VerifyReport

@@ -9,9 +9,9 @@ from processors.fold_partition import MODEL_PREFIX, PartitionFold, is_meta_key
 from processors.row_store import RowStore
 from schemas.codec import UndecodableError
 from schemas.rows import UnreadableRowError
-from streams.brokers import Brokers
 from streams.engine.unreadable import Unreadable
-from streams.log_reader import read_log
+from streams.kafka.brokers import Brokers
+from streams.kafka.log_reader import read_log
 from streams.verification.bounds import Bounds, bounds_of
 from streams.verification.report import Difference
 

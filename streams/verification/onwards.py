@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from streams.brokers import Brokers
-from streams.topics import Topics
+from streams.kafka.brokers import Brokers
+from streams.kafka.topics import Topics
 from streams.verification.bases import Bases
 from streams.verification.report import VerifyReport
 from streams.verification.verify import CannotVerifyError, DamagedRowsError, LogCutError, Progress, take_base, verify

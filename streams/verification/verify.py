@@ -9,13 +9,13 @@ from aiokafka import TopicPartition
 
 from processors.fold_partition import PartitionFold
 from schemas.keys import partition_of
-from streams.brokers import Brokers
-from streams.groups import committed_of
-from streams.log_epochs import FIRST_EPOCH, why_not_whole
-from streams.log_reader import log_end, log_start, read_log
+from streams.kafka.brokers import Brokers
+from streams.kafka.groups import committed_of
+from streams.kafka.log_epochs import FIRST_EPOCH, why_not_whole
+from streams.kafka.log_reader import log_end, log_start, read_log
+from streams.kafka.provision import admin_client
+from streams.kafka.topics import Topics
 from streams.model_records import FirstModels, first_models
-from streams.provision import admin_client
-from streams.topics import Topics
 from streams.verification.bases import Base, BaseWriter
 from streams.verification.bounds import Bounds, Span, bounds_of
 from streams.verification.compare_outputs import LettersCheck, TransitionsCheck

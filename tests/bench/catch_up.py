@@ -13,9 +13,9 @@ from processors.models import load_shipped
 from processors.row_store import RowStore
 from schemas.codec import HEADER_BYTES, kind_of
 from schemas.rows import pack_row
-from streams.broker_settings import read_brokers
 from streams.config import Settings, topics_of
 from streams.engine.worker import Worker
+from streams.kafka.broker_settings import read_brokers
 from streams.metrics import PrometheusMetrics
 from streams.model_records import first_models
 from streams.parts import make_worker

@@ -8,9 +8,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas.codec import PREFIXES
 from schemas.keys import partition_of
-from streams.brokers import Brokers
-from streams.provision import admin_client
-from streams.topics import Topic
+from streams.kafka.brokers import Brokers
+from streams.kafka.provision import admin_client
+from streams.kafka.topics import Topic
 from tests.chaos.faults_of_workers import a_worker, all_workers_killed
 from tests.chaos.site import Ending, Site
 from tests.e2e.deployment import PARTITIONS

@@ -11,9 +11,9 @@ import aiohttp
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.brokers import Brokers
-from streams.log_reader import log_end
-from streams.provision import admin_client
+from streams.kafka.brokers import Brokers
+from streams.kafka.log_reader import log_end
+from streams.kafka.provision import admin_client
 from tests.chaos.site import Site
 from tests.e2e.deployment import PARTITIONS
 

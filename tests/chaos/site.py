@@ -11,11 +11,11 @@ from pathlib import Path
 import aiohttp
 
 from streams.activation import plan_activation, write_activation
-from streams.brokers import Brokers
 from streams.clock import SystemClock
 from streams.embedded.process import Child, free_port
 from streams.embedded.store import EmbeddedStore
-from streams.provision import ensure_topics
+from streams.kafka.brokers import Brokers
+from streams.kafka.provision import ensure_topics
 from tests.brokers import Broker
 from tests.chaos.outer_world import OuterWorld
 from tests.chaos.small_disk import SmallDisk, small_disk

@@ -11,7 +11,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError
 
-from streams.log_reader import log_end, read_log
+from streams.kafka.log_reader import log_end, read_log
 from tests.brokers import Broker
 from tests.eventually import eventually
 from tests.logs import make_topic, producer_of, send_batch

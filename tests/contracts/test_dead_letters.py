@@ -18,8 +18,8 @@ from schemas.records import DeadLetter
 from sinks.base import Undeliverable
 from sources.base import BrokerUnavailableError, OutgoingRecord
 from sources.config import WriteKey
-from streams.dead_share import DeadShare
-from streams.delivery import Deliverer, Place, SinkStatus
+from streams.delivery.dead_share import DeadShare
+from streams.delivery.delivery import Deliverer, Place, SinkStatus
 from streams.engine.checkpoint import ChangelogRecord, Checkpoint
 from streams.engine.partitions import Batch, Partition, Partitions
 from streams.engine.state import Output

@@ -15,8 +15,8 @@ from processors.models import load_shipped
 from streams.activation import plan_activation, write_activation
 from streams.clock import SystemClock
 from streams.embedded.process import Child, free_port
-from streams.provision import ensure_topics
-from streams.topics import Topics
+from streams.kafka.provision import ensure_topics
+from streams.kafka.topics import Topics
 from tests.brokers import Broker
 
 PARTITIONS = 4

@@ -14,9 +14,9 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from schemas.keys import ANONYMOUS, partition_of
 from schemas.rows import read_header, unpack_row
-from streams.groups import members_of
-from streams.log_reader import log_end, read_log
-from streams.provision import admin_client, ensure_topics
+from streams.kafka.groups import members_of
+from streams.kafka.log_reader import log_end, read_log
+from streams.kafka.provision import admin_client, ensure_topics
 from tests.brokers import Broker
 from tests.e2e.deployment import PARTITIONS, Deployment, deployment
 from tests.eventually import eventually

@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 
 from sinks.redis_reader import LeadReader
 from sinks.redis_scripts import connect
-from streams.letters import read_letters
-from streams.provision import ensure_topics
+from streams.delivery.letters import read_letters
+from streams.kafka.provision import ensure_topics
 from tests.brokers import Broker
 from tests.e2e.deployment import PARTITIONS, Deployment, deployment
 from tests.eventually import eventually

@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
-from streams.log_reader import read_log
-from streams.provision import admin_client, ensure_topics
+from streams.kafka.log_reader import read_log
+from streams.kafka.provision import admin_client, ensure_topics
 from tests.brokers import Broker
 from tests.e2e.deployment import PARTITIONS, Deployment, deployment
 from tests.eventually import eventually

@@ -17,11 +17,11 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from processors.fold_partition import PartitionFold
 from schemas.codec import decode
 from schemas.rows import Row
-from streams.brokers import Brokers
-from streams.groups import committed_of
-from streams.log_reader import follow, log_end, log_start, read_log
-from streams.provision import admin_client
-from streams.topics import DAY_MS, Topics
+from streams.kafka.brokers import Brokers
+from streams.kafka.groups import committed_of
+from streams.kafka.log_reader import follow, log_end, log_start, read_log
+from streams.kafka.provision import admin_client
+from streams.kafka.topics import DAY_MS, Topics
 from tests.brokers import Broker, require_apache
 from tests.e2e.deployment import PARTITIONS, Deployment, deployment
 from tests.eventually import eventually

@@ -11,10 +11,10 @@ import pytest_asyncio
 from aiokafka import TopicPartition
 
 from streams.finding import Finding
-from streams.log_reader import read_log
-from streams.provision import ensure_topics
-from streams.topic_checks import check_topics
-from streams.topics import Topics
+from streams.kafka.log_reader import read_log
+from streams.kafka.provision import ensure_topics
+from streams.kafka.topic_checks import check_topics
+from streams.kafka.topics import Topics
 from streams.verification.report import VerifyReport
 from streams.verification.verify import verify
 from tests.brokers import Broker, require_apache

@@ -13,15 +13,15 @@ import pytest
 from processors.models import load_shipped
 from streams.cli import cli
 from streams.embedded.process import free_port
-from streams.provision import admin_client
-from streams.topics import Topics
+from streams.kafka.provision import admin_client
+from streams.kafka.topics import Topics
 from tests.brokers import Broker
 from tests.e2e.running_up import RunningUp, running_up
 from tests.e2e.test_up import send
 from tests.eventually import eventually
 from tests.streams.cli.commands import Answer, run
 from tests.streams.embedded.test_process import runs
-from tests.streams.test_topic_checks import make
+from tests.streams.kafka.test_topic_checks import make
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="NOT TESTED: the children are found in /proc"),

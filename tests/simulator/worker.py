@@ -14,7 +14,7 @@ from faust.types import TP
 from processors.fold_partition import PartitionFold
 from schemas.codec import Kind
 from schemas.records import LogRecord
-from streams.dead_share import NEVER, DeadShare
+from streams.delivery.dead_share import NEVER, DeadShare
 from streams.engine.app import RebalanceAgain
 from streams.engine.partitions import Batch
 from streams.engine.recovery import LogBounds, Recovery

@@ -137,7 +137,7 @@ def model(n: int, version: str = "5d2c91aa") -> ModelActivated:
 
 
 def delivery(record: Mapping[str, Any] | None, offset: int, key: bytes | None = None, partition: int = 0) -> Delivery:
-    """As `streams/delivery.py` hands it over; `offset` is the one on the sink's topic."""
+    """As `streams/delivery/delivery.py` hands it over; `offset` is the one on the sink's topic."""
     kind = None if record is None else _kind(record)
     topic = "transitions" if kind == "StageTransition" else "scores"
     own_key = key or (b"ctl" if record is None or "lead_key" not in record else record["lead_key"].encode())

@@ -262,7 +262,7 @@ async def test_a_broker_that_hangs_in_the_middle_is_an_error_within_the_deadline
 
 @pytest.mark.kafka
 @pytest.mark.slow
-async def test_a_broker_that_is_killed_and_comes_back_is_used_again() -> None:
+async def test_a_broker_that_is_killed_and_comes_back_is_used_again(caplog: pytest.LogCaptureFixture) -> None:
     require_apache()
     async with ApacheKafka.start() as kafka:
         await create_topic(kafka.bootstrap_servers, "events")
@@ -273,12 +273,18 @@ async def test_a_broker_that_is_killed_and_comes_back_is_used_again() -> None:
             await kafka.boot()
             await eventually(lambda: sent(producer, b"one"), seconds=30)
             kafka.kill()
-            with pytest.raises(BrokerUnavailableError):
-                await producer.send([OutgoingRecord("events", b"1a", b"away in the middle")])
+            for _ in range(2):
+                with pytest.raises(BrokerUnavailableError):
+                    await producer.send([OutgoingRecord("events", b"1a", b"away in the middle")])
             await kafka.boot()
             await eventually(lambda: sent(producer, b"two"), seconds=30)
         values = [record.value for record in await consume(kafka.bootstrap_servers, "events")]
         assert {b"one", b"two"} <= set(values), "what was acknowledged is there"
+    told = [
+        record.message.partition(kafka.bootstrap_servers)[2] for record in caplog.records if "brokers" in record.message
+    ]
+    assert {line.partition(":")[0] for line in told[:-2]} == {", trying again"}
+    assert [line.partition(":")[0] for line in told[-2:]] == [" do not take records", " take records again"]
 
 
 async def test_a_stop_ends_in_time_although_the_broker_hangs() -> None:

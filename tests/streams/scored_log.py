@@ -19,11 +19,11 @@ from processors.outbox import Sent
 from schemas.codec import encode
 from schemas.keys import CONTROL_KEY, partition_of
 from schemas.rows import pack_row, read_header, unpack_row
-from streams.brokers import Brokers
-from streams.log_reader import read_log
+from streams.kafka.brokers import Brokers
+from streams.kafka.log_reader import read_log
+from streams.kafka.provision import ensure_topics
+from streams.kafka.topics import Topics
 from streams.model_records import first_models
-from streams.provision import ensure_topics
-from streams.topics import Topics
 from tests.brokers import Broker
 from tests.logs import producer_of
 

@@ -9,10 +9,10 @@ from processors.play import Play
 from schemas.codec import decode
 from schemas.records import StageTransition, TrackedEvent
 from streams.announced_exit import AnnouncedExits, announced_exit
-from streams.brokers import Brokers
 from streams.clock import DAY_MS
 from streams.embedded.process import free_port
-from streams.topics import Topics
+from streams.kafka.brokers import Brokers
+from streams.kafka.topics import Topics
 from tests.brokers import Broker
 from tests.streams.scored_log import ScoredLog
 

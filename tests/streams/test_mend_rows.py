@@ -8,9 +8,9 @@ from aiokafka.admin import RecordsToDelete
 from processors.fold_partition import PART_KEY
 from schemas.codec import encode
 from schemas.keys import CONTROL_KEY, partition_of
+from streams.kafka.provision import admin_client
+from streams.kafka.topics import Topics
 from streams.mend_rows import CannotMendError, mend_rows
-from streams.provision import admin_client
-from streams.topics import Topics
 from streams.verification.verify import verify
 from tests.brokers import Broker
 from tests.streams.scored_log import SITE, ScoredLog

@@ -8,10 +8,11 @@ from aiokafka.admin import RecordsToDelete
 from processors.model_log import model_activated
 from schemas.codec import encode
 from schemas.keys import CONTROL_KEY
-from streams import log_reader, model_records
+from streams import model_records
+from streams.kafka import log_reader
+from streams.kafka.provision import admin_client
+from streams.kafka.topics import Topics
 from streams.model_records import active_model, first_models, models_in_force, wait_for_first_models
-from streams.provision import admin_client
-from streams.topics import Topics
 from tests.brokers import Broker
 from tests.logs import delete_after_look
 from tests.streams.scored_log import SITE, ScoredLog

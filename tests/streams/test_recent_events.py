@@ -3,8 +3,8 @@
 from aiokafka import TopicPartition
 
 from schemas.keys import partition_of
+from streams.kafka.topics import Topics
 from streams.recent_events import ReadEvents, read_recent_events
-from streams.topics import Topics
 from tests.brokers import Broker
 from tests.streams.scored_log import DAY_MS, MINUTE_MS, ScoredLog
 

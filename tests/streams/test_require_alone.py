@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from streams.provision import ensure_topics
+from streams.kafka.provision import ensure_topics
+from streams.kafka.topics import Topics
 from streams.require_alone import NotAloneError, require_alone
-from streams.topics import Topics
 from tests.brokers import Broker
 
 OURS = "leadstream-up"

@@ -8,7 +8,7 @@ import pytest
 from processors.fold_partition import PartitionFold
 from schemas.codec import Kind, encode
 from schemas.keys import CONTROL_KEY
-from streams.dead_share import LEAST_SEEN, NEVER, DeadShare
+from streams.delivery.dead_share import LEAST_SEEN, NEVER, DeadShare
 from streams.engine.partitions import Batch, Partition, Partitions
 from streams.engine.state import Output, StopWorkerError
 from streams.scoring_state import ScoringState

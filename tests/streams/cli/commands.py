@@ -16,12 +16,12 @@ from schemas.codec import decode
 from sinks.base import Delivery, StartOver
 from sinks.config import RedisSettings
 from sinks.redis_leads import RedisLeads
-from streams.brokers import Brokers
 from streams.cli import cli
 from streams.cli.exits import CommandError
 from streams.embedded.broker import EmbeddedBroker
 from streams.embedded.store import EmbeddedStore
-from streams.topics import Topics
+from streams.kafka.brokers import Brokers
+from streams.kafka.topics import Topics
 from tests.brokers import Broker
 from tests.streams.scored_log import START_MS, ScoredLog
 

@@ -14,11 +14,11 @@ from aiohttp.test_utils import TestServer
 from processors.outbox import Sent
 from schemas.codec import decode, encode
 from schemas.keys import lead_key, partition_of
-from streams.topics import Topics
+from streams.kafka.topics import Topics
 from tests.sinks.records import transition
 from tests.streams.cli.commands import Site
+from tests.streams.delivery.test_put_back import JSON_EVENT, OPEN_COLLECTOR, of_collector, of_sink, strict
 from tests.streams.scored_log import ScoredLog
-from tests.streams.test_put_back import JSON_EVENT, OPEN_COLLECTOR, of_collector, of_sink, strict
 
 ROOT = Path(__file__).parents[3]
 EVE = b"1eve"

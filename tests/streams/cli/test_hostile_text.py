@@ -159,3 +159,22 @@ def test_the_log_of_a_part_is_one_line_for_each_thing_and_passes_nothing_on() ->
     assert first.endswith(r"ERROR x: what was sent: \x1b[2J\x9b31m\x07\r\x7f\u2028\u202eFORGED\nFORGED")
     assert len(rest) > 2
     assert all(line.startswith("  ") for line in rest)
+
+
+def test_the_log_of_a_part_tells_once_in_a_while_that_a_broker_is_away_and_not_what_a_library_says_for_itself() -> None:
+    program = """if True:
+        import logging
+        from streams.cli.part_log import SELDOM_SECONDS, log_to_stderr
+        log_to_stderr()
+        conn, ours, now = logging.getLogger("aiokafka.conn"), logging.getLogger("ours"), 0.0
+        logging.setLogRecordFactory(lambda *a, **k: (r := logging.LogRecord(*a, **k), setattr(r, "created", now))[0])
+        for now in (1e9, 1e9 + 1, 1e9 + SELDOM_SECONDS):
+            conn.error("no connection to %s", "b")
+            conn.error("no metadata")
+            ours.info("mine")
+        logging.getLogger("stamina").warning("stamina.retry_scheduled")
+        logging.getLogger("streams.engine.transport").info("[^-Consumer]: Starting...")
+    """
+    lines = [line.partition(" ")[2].split(" ", 1)[1] for line in run_python("-c", program).splitlines()]
+    away = ["ERROR aiokafka.conn: no connection to b", "ERROR aiokafka.conn: no metadata", "INFO ours: mine"]
+    assert lines == [*away, "INFO ours: mine", *away]

@@ -11,9 +11,9 @@ from aiokafka import TopicPartition
 from schemas.codec import decode, encode
 from streams.activation import plan_activation, write_activation
 from streams.cli.model_activation import activate, active
-from streams.log_reader import read_log
+from streams.kafka.log_reader import read_log
+from streams.kafka.topics import Topics
 from streams.model_records import active_model, first_models, models_in_force
-from streams.topics import Topics
 from tests.streams.cli.commands import REFERENCE, Answer, Site
 
 TOPICS = Topics()

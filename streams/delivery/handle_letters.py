@@ -13,10 +13,10 @@ from aiokafka import TopicPartition
 from schemas.keys import partition_of
 from sinks.base import Delivery
 from sources.base import OutgoingRecord
-from streams.brokers import Brokers
-from streams.letters import Letter
-from streams.put_back import CannotReplayError, PutBack, SinkAwayError, sink_of
-from streams.send_record import RecordWriter
+from streams.delivery.letters import Letter
+from streams.delivery.put_back import CannotReplayError, PutBack, SinkAwayError, sink_of
+from streams.kafka.brokers import Brokers
+from streams.kafka.send_record import RecordWriter
 
 CHUNK = 100  # letters between two confirmations
 _Item = TypeVar("_Item")

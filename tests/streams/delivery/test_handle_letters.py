@@ -15,16 +15,16 @@ from schemas.codec import encode
 from schemas.keys import partition_of
 from sinks.base import Delivery
 from sources.config import CollectorSettings
-from streams.handle_letters import Hand, LetterHandler
-from streams.letters import Letter, read_letters
-from streams.put_back import CannotReplayError, PutBack, SinkAwayError, put_back
-from streams.send_record import RecordWriter
-from streams.topics import Topics
+from streams.delivery.handle_letters import Hand, LetterHandler
+from streams.delivery.letters import Letter, read_letters
+from streams.delivery.put_back import CannotReplayError, PutBack, SinkAwayError, put_back
+from streams.kafka.send_record import RecordWriter
+from streams.kafka.topics import Topics
 from streams.verification.verify import verify
 from tests.brokers import Broker
 from tests.sinks.records import transition
+from tests.streams.delivery.test_put_back import of_collector, of_sink, page, strict
 from tests.streams.scored_log import ScoredLog
-from tests.streams.test_put_back import of_collector, of_sink, page, strict
 
 ADA, EVE = b"1ada", b"1eve"
 COLLECTOR = CollectorSettings(secret=b"secret")

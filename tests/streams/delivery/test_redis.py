@@ -13,11 +13,11 @@ from sinks.config import RedisSettings
 from sinks.redis_leads import RedisLeads
 from sinks.redis_reader import LeadReader
 from sinks.redis_scripts import connect
-from streams.delivery import SinkStatus
+from streams.delivery.delivery import SinkStatus
+from streams.delivery.runner import SinkRun, run_sink
 from streams.embedded.process import LOOPBACK, free_port, serve
 from streams.embedded.store import _answers_ping, _arguments, _program
-from streams.sink_runner import SinkRun, run_sink
-from streams.topics import Topics
+from streams.kafka.topics import Topics
 from tests.brokers import Broker
 from tests.eventually import eventually
 from tests.sinks.memory import CountedMetrics

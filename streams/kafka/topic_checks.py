@@ -7,12 +7,12 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from streams.brokers import Brokers
 from streams.finding import Finding, Level
-from streams.log_epochs import epoch_of, first_records
-from streams.log_reader import log_end, log_start
-from streams.provision import SAFE_COPIES, SAFE_IN_SYNC, admin_client, partition_counts
-from streams.topics import Topic, Topics
+from streams.kafka.brokers import Brokers
+from streams.kafka.log_epochs import epoch_of, first_records
+from streams.kafka.log_reader import log_end, log_start
+from streams.kafka.provision import SAFE_COPIES, SAFE_IN_SYNC, admin_client, partition_counts
+from streams.kafka.topics import Topic, Topics
 
 ENSURE = "leadstream topics ensure"
 _LOG_APPEND_TIME = 1

@@ -19,8 +19,8 @@ from schemas.codec import UndecodableError, decode
 from schemas.metrics import Metrics
 from schemas.records import DeadLetter, LogRecord
 from sinks.base import Delivery, Input, RecordKind, RetryLater, Sink, StartOver, Undeliverable
-from streams.circuit import Circuit
-from streams.dead_share import DEFAULT_LIMIT, DeadShare
+from streams.delivery.circuit import Circuit
+from streams.delivery.dead_share import DEFAULT_LIMIT, DeadShare
 
 log = logging.getLogger(__name__)
 

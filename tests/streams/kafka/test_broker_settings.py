@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.broker_settings import read_brokers
-from streams.brokers import Brokers, UnsafeSettingsError
 from streams.config import Kafka, SettingsError
+from streams.kafka.broker_settings import read_brokers
+from streams.kafka.brokers import Brokers, UnsafeSettingsError
 from tests.kafka.secured import Authority, require_openssl
 from tests.streams.cli.commands import run
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.circuit import FAILURES_TO_OPEN, OPEN_SECONDS, Circuit
+from streams.delivery.circuit import FAILURES_TO_OPEN, OPEN_SECONDS, Circuit
 
 
 def test_the_circuit_opens_after_five_failures_in_a_row_and_closes_at_a_success() -> None:

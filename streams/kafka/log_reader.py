@@ -7,8 +7,8 @@ from contextlib import aclosing, asynccontextmanager
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
-from streams.broker_trouble import start_client
-from streams.brokers import Brokers
+from streams.kafka.brokers import Brokers
+from streams.kafka.trouble import start_client
 
 STALL_SECONDS = 30.0
 _POLL_MS = 20

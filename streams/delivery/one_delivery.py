@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack, redirect_stdout
 from schemas.metrics import Metrics
 from sinks.base import Delivery, RetryLater, Sink, StartOver, Undeliverable
 from streams.config import Settings
+from streams.delivery.put_back import CannotReplayError, SinkAwayError
 from streams.parts import make_sink
-from streams.put_back import CannotReplayError, SinkAwayError
 
 
 class OneDelivery:

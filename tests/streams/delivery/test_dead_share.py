@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.dead_share import LEAST_SEEN, NEVER, WINDOW, DeadShare
+from streams.delivery.dead_share import LEAST_SEEN, NEVER, WINDOW, DeadShare
 
 
 def share_of(*batches: tuple[int, int], limit: float = 0.5) -> DeadShare:

@@ -16,9 +16,9 @@ from sources.completion import Completion
 from sources.config import CollectorSettings, Limits, WriteKey
 from sources.http.records import records_of
 from sources.http.requests import CollectorRequest, read_request
+from streams.delivery.put_back import NOT_HANDED, CannotReplayError, PutBack, is_late, put_back
+from streams.kafka.topics import Topics
 from streams.parts import SINKS
-from streams.put_back import NOT_HANDED, CannotReplayError, PutBack, is_late, put_back
-from streams.topics import Topics
 from tests.sinks.records import MARCH_2, snapshot, transition
 
 TOPICS = Topics()

@@ -16,7 +16,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
-from streams.brokers import Brokers
+from streams.kafka.brokers import Brokers
 
 _TIMEOUT_MS = 5_000
 _GOODBYE_SECONDS = 1.0

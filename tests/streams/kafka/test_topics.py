@@ -1,4 +1,4 @@
-from streams.topics import DAY_MS, DEFAULT_HISTORY_MS, Topics
+from streams.kafka.topics import DAY_MS, DEFAULT_HISTORY_MS, Topics
 
 
 def test_the_names_are_those_of_the_contract() -> None:

@@ -3,9 +3,9 @@ import socket
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from streams.broker_trouble import BrokersAwayError, start_client, why_away
-from streams.brokers import Brokers, are_servers
 from streams.embedded.process import free_port
+from streams.kafka.brokers import Brokers, are_servers
+from streams.kafka.trouble import BrokersAwayError, start_client, why_away
 
 
 @pytest.mark.parametrize("servers", ["localhost:9092", "a-1.b_c:1, 10.0.0.1:65535", "[::1]:9092,[fe80::1]:9093"])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from processors.dead_letters import dead_letter
 from processors.play import PlayedRecord
 from schemas.codec import encode
-from streams.letters import Letter, _letters
+from streams.delivery.letters import Letter, _letters
 
 
 @dataclass

@@ -6,9 +6,9 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.admin import RecordsToDelete
 from aiokafka.errors import OffsetOutOfRangeError
 
-from streams import log_reader
-from streams.log_reader import LogStalledError, follow, last_record, log_at, log_end, log_start, read_log
-from streams.provision import admin_client
+from streams.kafka import log_reader
+from streams.kafka.log_reader import LogStalledError, follow, last_record, log_at, log_end, log_start, read_log
+from streams.kafka.provision import admin_client
 from tests.brokers import Broker
 from tests.eventually import eventually
 from tests.logs import delete_after_look, make_topic, producer_of, send_batch

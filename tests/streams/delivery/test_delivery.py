@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from schemas.codec import encode
 from schemas.records import DeadLetter
 from sinks.base import RetryLater, StartOver, Undeliverable
-from streams.circuit import FAILURES_TO_OPEN
-from streams.dead_share import LEAST_SEEN
-from streams.delivery import (
+from streams.delivery.circuit import FAILURES_TO_OPEN
+from streams.delivery.dead_share import LEAST_SEEN
+from streams.delivery.delivery import (
     Deliverer,
     Place,
     SinkStatus,

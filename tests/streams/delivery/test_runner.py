@@ -11,9 +11,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from schemas.codec import decode, encode
 from sinks.base import RetryLater, StartOver
-from streams.delivery import SinkStatus
-from streams.sink_runner import SinkRun, run_sink
-from streams.topics import Topics
+from streams.delivery.delivery import SinkStatus
+from streams.delivery.runner import SinkRun, run_sink
+from streams.kafka.topics import Topics
 from tests.brokers import Broker
 from tests.eventually import eventually
 from tests.sinks.memory import CountedMetrics, MemorySink

@@ -7,8 +7,8 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from schemas.codec import UndecodableError, decode, kind_of
 from schemas.keys import CONTROL_KEY
-from streams.brokers import Brokers
-from streams.log_reader import read_log
+from streams.kafka.brokers import Brokers
+from streams.kafka.log_reader import read_log
 
 FIRST_EPOCH = 1
 

@@ -3,11 +3,11 @@ from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic
 
 from schemas.codec import encode
-from streams import topic_checks
 from streams.finding import Finding
-from streams.provision import admin_client, ensure_topics
-from streams.topic_checks import TopicsNotReadyError, _check_copies, check_topics, require_topics
-from streams.topics import DAY_MS, Topics
+from streams.kafka import topic_checks
+from streams.kafka.provision import admin_client, ensure_topics
+from streams.kafka.topic_checks import TopicsNotReadyError, _check_copies, check_topics, require_topics
+from streams.kafka.topics import DAY_MS, Topics
 from tests.brokers import Broker
 from tests.logs import delete_after_look, make_topic, producer_of
 

@@ -15,11 +15,11 @@ from schemas.codec import encode
 from schemas.keys import CONTROL_KEY
 from schemas.records import Epoch
 from schemas.rows import UnreadableRowError, unpack_part
-from streams.broker_trouble import start_client
-from streams.brokers import Brokers
-from streams.log_reader import last_record, log_end
-from streams.send_record import RecordWriter
-from streams.topics import Topic, Topics
+from streams.kafka.brokers import Brokers
+from streams.kafka.log_reader import last_record, log_end
+from streams.kafka.send_record import RecordWriter
+from streams.kafka.topics import Topic, Topics
+from streams.kafka.trouble import start_client
 
 BROKER_DEFAULT = -1
 SAFE_COPIES, SAFE_IN_SYNC = 3, 2
