@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -56,6 +57,12 @@ class Kafka:
 @dataclass(frozen=True)
 class Redis:
     url: RedisUrl = field(default="redis://localhost:6379/0", repr=False)  # may hold a password
+
+    @property
+    def place(self) -> str:
+        """Host and port, or the socket: the address without the password."""
+        parts = urlsplit(self.url)
+        return parts.path if parts.scheme == "unix" else f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
 
 
 @dataclass(frozen=True)

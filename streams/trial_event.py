@@ -21,6 +21,7 @@ from streams.kafka.log_reader import follow, last_record
 from streams.kafka.topics import Topics
 from streams.model_records import repeated_model
 from streams.priced_leads import PricedLead, active_of, priced
+from streams.unreachable import why_unreachable
 
 DEADLINE_SECONDS = 15.0
 _HTTP_SECONDS = 10.0
@@ -211,7 +212,7 @@ async def _post(destination: Destination, event: Mapping[str, Any]) -> list[str]
         ):
             status, text = response.status, await response.text()
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise CollectorAwayError(f"does not answer ({type(error).__name__})") from error
+        raise CollectorAwayError(f"does not answer ({why_unreachable(error)})") from error
     if status == 503:
         raise CollectorAwayError("says 503: it has no broker")
     try:

@@ -16,6 +16,7 @@ from streams.collector_settings import collector_settings
 from streams.config import Settings, clock_of, topics_of
 from streams.delivery.handle_letters import Hand, Handled, LetterHandler
 from streams.delivery.letters import Letter
+from streams.delivery.one_delivery import OneDelivery
 from streams.delivery.put_back import CannotReplayError, PutBack, is_late, put_back, sink_of
 from streams.metrics import PrometheusMetrics
 
@@ -153,9 +154,9 @@ def _handle(
             click.echo(f"\r{done:,} of {total:,} letters", err=True, nl=done == total)
 
     def open_hand(name: str, stack: AsyncExitStack) -> Hand:
-        from streams.delivery.one_delivery import OneDelivery  # noqa: PLC0415 - it loads every sink, and few letters are of one
+        from streams.parts import make_sink  # noqa: PLC0415 - it loads every sink, and few letters are of one
 
-        return OneDelivery(name, settings, PrometheusMetrics(), stack)
+        return OneDelivery(name, lambda: make_sink(name, settings, PrometheusMetrics()), stack)
 
     async def handle() -> list[Handled]:
         handler = LetterHandler(

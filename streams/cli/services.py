@@ -16,6 +16,7 @@ from streams.kafka.brokers import Brokers, UnsafeSettingsError
 from streams.kafka.provision import admin_client, partition_counts
 from streams.kafka.topic_checks import TopicsNotReadyError
 from streams.kafka.trouble import BrokerRefusesError, why_away
+from streams.unreachable import why_unreachable
 
 DEADLINE_SECONDS = 10.0
 MEND = "start it, or set KAFKA_BOOTSTRAP_SERVERS (kafka.bootstrap_servers in leadstream.toml)"
@@ -62,9 +63,8 @@ def reaching(settings: Settings, mend: str = MEND) -> Iterator[None]:
     except TopicsNotReadyError as error:
         raise CommandError(str(error), "see them all: leadstream topics check", code=REFUSED) from error
     except RedisError as error:
-        # The text of the error may quote the address, and the address a password.
         raise CommandError(
-            f"Redis does not answer ({type(error).__name__})",
+            f"Redis at {settings.redis.place} does not answer ({why_unreachable(error)})",
             "start it, or set REDIS_URL (redis.url in leadstream.toml)",
             code=UNREACHABLE,
         ) from error

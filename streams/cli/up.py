@@ -128,10 +128,10 @@ def _tell_begin(run: _Run, named: str | None, checked: Checked, console: Console
     if run.own_broker:
         stays = Text(f"events and scores stay on {run.place}; the read model is in memory", style="bold")
     console.print(Text.assemble("leadstream up: all parts on this machine, ", stays))
-    source = named or f"the package ({_SHIPPED}.yaml); your own: {program()} init"
+    source = named or f"the package ({_SHIPPED}.yaml; your own: {program()} init)"
     only = "if none is in force: " if run.own_broker and run.shipped else ""
     model = checked.model
-    console.print(Text(f"{only}model {model.name}@{model.version} from {source}, {len(model.rules)} rules"))
+    console.print(Text(f"{only}model {model.name}@{model.version}, {len(model.rules)} rules, from {source}"))
     for warning in checked.warnings:
         console.print(Text(f"  warn {warning}"))
     if run.own_broker and not run.settings.collector.key_secret:

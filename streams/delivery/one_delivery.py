@@ -4,22 +4,22 @@ Each has the same idempotency key as before (the transition's id), and may come 
 """
 
 import sys
+from collections.abc import Callable
 from contextlib import AsyncExitStack, redirect_stdout
 
-from schemas.metrics import Metrics
 from sinks.base import Delivery, RetryLater, Sink, StartOver, Undeliverable
-from streams.config import Settings
 from streams.delivery.put_back import CannotReplayError, SinkAwayError
-from streams.parts import make_sink
 
 
 class OneDelivery:
-    """A sink as its settings here make it; opened with the first delivery, closed with `stack`."""
+    """A sink, which `make` makes from the settings here; opened with the first delivery, closed with `stack`.
 
-    def __init__(self, name: str, settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> None:
+    `make` raises ValueError where the settings do not allow it.
+    """
+
+    def __init__(self, name: str, make: Callable[[], Sink], stack: AsyncExitStack) -> None:
         self._name = name
-        self._settings = settings
-        self._metrics = metrics
+        self._make = make
         self._stack = stack
         self._sink: Sink | None = None
 
@@ -43,7 +43,7 @@ class OneDelivery:
 
     async def _opened(self) -> Sink:
         try:
-            sink = make_sink(self._name, self._settings, self._metrics)
+            sink = self._make()
         except ValueError as error:
             raise SinkAwayError(f"the sink {self._name} cannot be made from the settings here", str(error)) from error
         self._stack.push_async_callback(sink.close)

@@ -29,7 +29,7 @@ async def examine(settings: Settings, brokers: Brokers, now_ms: Callable[[], int
     findings = [broker]
     if broker.level != "fail":
         findings += await _on_the_broker(settings, brokers, now_ms, embedded=embedded)
-    findings.append(await check_redis(settings.redis.url))
+    findings.append(await check_redis(settings.redis))
     findings += check_key_secret(settings.collector.key_secret)
     findings += await asyncio.to_thread(check_spool, settings.collector.spool_dir, settings.collector.spool_max_bytes)
     findings += await check_status_pages(settings)

@@ -1,18 +1,18 @@
 """The broker, its topics, Redis."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
 
 import redis.asyncio as redis
 from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 
+from streams.config import Redis
 from streams.embedded.broker import CLUSTER_ID
 from streams.finding import Finding
 from streams.kafka.brokers import Brokers
 from streams.kafka.provision import admin_client
 from streams.kafka.trouble import BrokerRefusesError, why_away
+from streams.unreachable import why_unreachable
 
 DEADLINE_SECONDS = 10.0
 
@@ -34,18 +34,16 @@ async def check_broker(brokers: Brokers) -> tuple[Finding, bool]:
     return Finding("ok", f"broker: {brokers.servers}, {nodes} {'node' if nodes == 1 else 'nodes'}"), False
 
 
-async def check_redis(url: str) -> Finding:
+async def check_redis(settings: Redis) -> Finding:
     client = redis.from_url(
-        url, socket_connect_timeout=DEADLINE_SECONDS, socket_timeout=DEADLINE_SECONDS, decode_responses=True
+        settings.url, socket_connect_timeout=DEADLINE_SECONDS, socket_timeout=DEADLINE_SECONDS, decode_responses=True
     )
-    # Never the URL itself: it may hold a password.
-    address = client.connection_pool.connection_kwargs
-    where = f"redis: {address.get('path') or _host_and_port(address)}"
+    where = f"redis: {settings.place}"
     try:
         async with client:
             server, persistence = await client.info("server"), await client.info("persistence")
     except (RedisError, OSError) as error:
-        what = f"{where} does not answer ({type(error).__name__})"
+        what = f"{where} does not answer ({why_unreachable(error)})"
         return Finding("fail", what, "start it, or set REDIS_URL", away=True)
     kind = "Valkey" if "valkey_version" in server else "Redis"
     version = f"{kind} {server[f'{kind.lower()}_version']}"
@@ -56,7 +54,3 @@ async def check_redis(url: str) -> Finding:
             "appendonly yes",
         )
     return Finding("ok", f"{where}, {version}, append-only file on")
-
-
-def _host_and_port(address: Mapping[str, Any]) -> str:
-    return f"{address.get('host', 'localhost')}:{address.get('port', 6379)}"

@@ -7,6 +7,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, ContentTypeError
 
 from streams.config import Settings
 from streams.finding import Finding
+from streams.unreachable import why_unreachable
 
 _SECONDS = 5.0
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - what a part listens on, not we
@@ -40,7 +41,7 @@ async def _ask(session: ClientSession, name: str, command: str, url: str) -> Fin
     except (ContentTypeError, ValueError):
         status, body = 0, None
     except (ClientError, OSError) as error:
-        what = f"{name}: {url} does not answer ({type(error).__name__})"
+        what = f"{name}: {url} does not answer ({why_unreachable(error)})"
         return Finding("warn", what, f"start it: {command}; where it runs elsewhere, run this there")
     if not isinstance(body, dict):
         return Finding("warn", f"{name}: something else answers at {url}", f"another port for {command}")

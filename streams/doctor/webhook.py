@@ -14,6 +14,7 @@ from sinks.egress import CheckedResolver, EgressRefusedError
 from sinks.webhook import WebhookSink
 from streams.config import Webhook
 from streams.finding import Finding
+from streams.unreachable import why_unreachable
 
 _SECONDS = 10.0
 _SOON_DAYS = 14.0
@@ -52,7 +53,7 @@ async def check_webhook(
             Finding("fail", f"webhook: {host} has no address: {error.strerror}", "webhook.url, or the DNS", away=True)
         ]
     except OSError as error:
-        what = f"webhook: {host}:{port} does not answer ({type(error).__name__})"
+        what = f"webhook: {host}:{port} does not answer ({why_unreachable(error)})"
         return [Finding("fail", what, "start the receiver, or set webhook.url", away=True)]
     if days is None:
         return [

@@ -1,7 +1,6 @@
 """Says why brokers do not talk to us: aiokafka tells only that it could not reach any. Never says a password."""
 
 import asyncio
-import errno
 import socket
 import ssl
 from typing import Any
@@ -17,6 +16,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.metadata import MetadataRequest
 
 from streams.kafka.brokers import Brokers
+from streams.unreachable import is_refusal
 
 _TIMEOUT_MS = 5_000
 _GOODBYE_SECONDS = 1.0
@@ -79,7 +79,7 @@ async def _why_not_at(host: str, port: int, brokers: Brokers) -> str:
             return f"{host}:{port} did not a moment ago"
         case socket.gaierror():
             return f"no address is known for the name {host}"
-        case OSError() if _is_refusal(error):
+        case OSError() if is_refusal(error):
             return f"nothing listens on {host}:{port}"
     if said := await _said(host, port, brokers, error):
         raise BrokerRefusesError(f"the broker at {host}:{port} {said[0]}", said[1]) from error
@@ -96,15 +96,10 @@ async def _error_of(connection: AIOKafkaConnection) -> Exception | None:
         found = error
     finally:
         closed = connection.close()
-    if found is None or not (isinstance(found, socket.gaierror) or _is_refusal(found)):
+    if found is None or not (isinstance(found, socket.gaierror) or (isinstance(found, OSError) and is_refusal(found))):
         # There was a connection, which takes time to end: TLS wants a goodbye from both sides.
         await asyncio.wait({closed}, timeout=_GOODBYE_SECONDS)
     return found
-
-
-def _is_refusal(error: Exception) -> bool:
-    """Nobody listens. asyncio puts the errors of several addresses into one, with their texts."""
-    return isinstance(error, OSError) and f"[Errno {errno.ECONNREFUSED}]" in str(error)
 
 
 async def _said(host: str, port: int, brokers: Brokers, error: Exception) -> tuple[str, str] | None:

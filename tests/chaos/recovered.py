@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from statistics import median
 
@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.kafka.brokers import Brokers
+from streams.kafka.groups import committed_of
 from streams.kafka.log_reader import log_end
 from streams.kafka.provision import admin_client
 from tests.chaos.site import Site
@@ -26,24 +27,25 @@ async def until_caught_up(site: Site) -> None:
     """Return when all that was accepted before the call is folded, and what came of it delivered."""
     topics = site.parts.topics
     await _until(lambda: _spool_is_empty(site))
-    await _until_committed(site, {topics.worker_group}, [topics.events])
-    await _until_committed(
-        site, {topics.sink_group("redis"), topics.sink_group("webhook")}, [topics.transitions, topics.scores]
-    )
+    await _until_committed(site, {topics.worker_group: [topics.events]})
+    both = [topics.transitions, topics.scores]
+    await _until_committed(site, {topics.sink_group("redis"): both, topics.sink_group("webhook"): both[:1]})
 
 
-async def _until_committed(site: Site, groups: set[str], topics: list[str]) -> None:
-    """Up to where the topics end now. A partition of which a group never committed anything is none of its own."""
+async def _until_committed(site: Site, reads: Mapping[str, Sequence[str]]) -> None:
+    """Each group up to where the topics that it reads end now."""
     brokers = Brokers(site.kafka.bootstrap_servers)
     ends: dict[TopicPartition, int] = {}
 
     async def committed() -> bool:
         if not ends:
-            ends.update(await log_end(brokers, [TopicPartition(name, n) for name in topics for n in range(PARTITIONS)]))
+            names = {name for topics in reads.values() for name in topics}
+            ends.update(await log_end(brokers, [TopicPartition(name, n) for name in names for n in range(PARTITIONS)]))
         async with admin_client(brokers) as admin:
-            for group in groups:
-                offsets = await admin.list_consumer_group_offsets(group)
-                if not offsets or any(offset.offset < ends.get(tp, 0) for tp, offset in offsets.items()):
+            for group, topics in reads.items():
+                wanted = [tp for tp in ends if tp.topic in topics]
+                offsets = await committed_of(admin, group, wanted)
+                if any(offsets.get(tp, 0) < ends[tp] for tp in wanted):
                     return False
         return True
 

