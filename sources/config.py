@@ -16,8 +16,8 @@ class WriteKey:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one request, and of many. Bytes as sent and after unpacking; both stay below Kafka's record limit of 1 MiB, so that
-    a body that cannot be used fits whole into a dead letter.
+    """Bounds of one request, and of many. Bytes as sent and after unpacking; both stay below Kafka's record limit of 1 MiB,
+    so that a body that cannot be used fits whole into a dead letter.
     """
 
     body_bytes: int = 1_000_000

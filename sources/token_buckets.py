@@ -1,4 +1,4 @@
-"""How much of something may pass in a second, by name. Pure: the time is an argument, in seconds of any clock that only goes on."""
+"""How much of something may pass in a second, by name. Pure: time is an argument, in seconds of a clock that only goes on."""
 
 from collections.abc import Hashable
 from typing import Final

@@ -26,23 +26,23 @@ from sources.spool.spool import Spool, SpoolStatus
 from sources.spool.spooling_producer import SpoolingProducer
 from streams.announced_exit import AnnouncedExits
 from streams.clock import SystemClock
-from streams.collector_settings import collector_settings
-from streams.config import Settings, clock_of, topics_of
 from streams.delivery.dead_share import DeadShare
 from streams.delivery.delivery import SinkStatus
 from streams.delivery.runner import SinkRun, run_sink
-from streams.dev_page import DevPage
 from streams.engine.settings import EngineSettings
 from streams.engine.worker import Worker
 from streams.http_status import Check, serve_status, status_app
-from streams.kafka.broker_settings import read_brokers
 from streams.kafka.brokers import Brokers
 from streams.kafka.topic_checks import TopicsNotReadyError, require_topics
 from streams.metrics import PrometheusMetrics
 from streams.model_records import FirstModels
-from streams.recent_requests import RecentRequests
+from streams.page.dev_page import DevPage
+from streams.page.recent_requests import RecentRequests
+from streams.page.watched_model import watched_model
 from streams.scoring_state import ScoringState
-from streams.watched_model import watched_model
+from streams.settings.brokers import read_brokers
+from streams.settings.collector import collector_settings
+from streams.settings.config import Settings, clock_of, topics_of
 
 log = logging.getLogger(__name__)
 

@@ -36,8 +36,8 @@ async def read_recent_events(
     """Call `see(event, effective time)` for every event whose record is not older than `since` (ms UTC); `progress`
     is told now and then how many there were.
 
-    Of more than `at_most` records (None: `MAX_RECORDS`) only the newest of each partition are read. Records that cannot be decoded are passed
-    over: they are dead letters already.
+    Of more than `at_most` records (None: `MAX_RECORDS`) only the newest of each partition are read. Records that cannot be
+    decoded are passed over: they are dead letters already.
 
     Raises:
         LogStalledError, aiokafka.errors.KafkaError: the broker is away.

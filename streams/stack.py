@@ -20,13 +20,13 @@ import aiohttp
 
 from schemas.records import ModelActivated
 from streams.clock import Clock
-from streams.config import Kafka, Redis, Settings, Sinks, Worker, clock_of, environment_of, topics_of
 from streams.embedded.broker import EmbeddedBroker
 from streams.embedded.process import LOOPBACK, Child, StartError, free_port
 from streams.embedded.store import EmbeddedStore
-from streams.kafka.broker_settings import read_brokers
 from streams.prepare import Prepared, prepare
 from streams.require_alone import require_alone
+from streams.settings.brokers import read_brokers
+from streams.settings.config import Kafka, Redis, Settings, Sinks, Worker, clock_of, environment_of, topics_of
 
 PARTITIONS = 4
 READY_SECONDS = 60.0
@@ -55,9 +55,11 @@ class Stack:
     def variables(self) -> str:
         """What a shell has to be told so that `leadstream` commands find this stack."""
         kafka, redis, collector = self.settings.kafka, self.settings.redis, self.settings.collector
+        # On a broker of one's own the shell has the secret already. In memory it is worth nothing once this ends.
+        secret = f" LEADSTREAM_COLLECTOR_KEY_SECRET={collector.key_secret}" if kafka.embedded else ""
         return (
             f"export KAFKA_BOOTSTRAP_SERVERS={kafka.bootstrap_servers} REDIS_URL={redis.url} "
-            f"LEADSTREAM_COLLECTOR_PORT={collector.port}"
+            f"LEADSTREAM_COLLECTOR_PORT={collector.port}{secret}"
         )
 
     @property

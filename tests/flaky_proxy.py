@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager, suppress
 
 
 class FlakyProxy:
-    """Forwards to `target`, a port. `reset` ends all connections. `cut_after` bytes of requests, counted from when it is set, it closes every connection
-    once. `delay_seconds` is added to each answer. While `flows` is cleared, connections stay open and nothing passes.
+    """Forwards to `target`, a port. `reset` ends all connections. `cut_after` bytes of requests, counted from when it is set,
+    it closes every connection once. `delay_seconds` is added to each answer. While `flows` is cleared, connections stay open and
+    nothing passes.
     """
 
     def __init__(self, port: int) -> None:

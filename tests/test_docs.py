@@ -20,9 +20,9 @@ from schemas.metrics import METRICS
 from sources.outcomes import Reason as CollectorReason
 from streams.cli import cli
 from streams.cli.reference import document
-from streams.config import Settings, load_settings
 from streams.kafka.topics import Topics
-from streams.setting_variables import OF_A_FILE, variables
+from streams.settings.config import Settings, load_settings
+from streams.settings.variables import OF_A_FILE, variables
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(

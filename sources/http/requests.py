@@ -28,8 +28,8 @@ _STATUS: Final[Mapping[Reason, Literal[400, 413]]] = {"too_large": 413, "too_man
 
 @dataclass(frozen=True, slots=True)
 class CollectorRequest:
-    """`ip` is the client's, behind proxies too; `body` as received, packed or not; `received_at` is ms UTC; `sent_at` is the real time
-    at the client, if it said one in the header for measuring latency; `kept_headers` are those of `KEPT_HEADERS`.
+    """`ip` is the client's, behind proxies too; `body` as received, packed or not; `received_at` is ms UTC; `sent_at` is the
+    real time at the client, if it said one in the header for measuring latency; `kept_headers` are those of `KEPT_HEADERS`.
     """
 
     path: str

@@ -8,17 +8,18 @@ from typing import Any
 
 import click
 
+from streams.cli.asking import confirm, refuse_off_terminal
 from streams.cli.dlq_letters import all_letters, named_letter, reason_option, refuse_number_0
-from streams.cli.exits import FINDING, REFUSED, WRONG_INPUT, CommandError
+from streams.cli.exits import FINDING
 from streams.cli.printing import escaped, plural, print_json
 from streams.cli.services import brokers_of, partition_count, run, settings_of
-from streams.collector_settings import collector_settings
-from streams.config import Settings, clock_of, topics_of
 from streams.delivery.handle_letters import Hand, Handled, LetterHandler
 from streams.delivery.letters import Letter
 from streams.delivery.one_delivery import OneDelivery
 from streams.delivery.put_back import CannotReplayError, PutBack, is_late, put_back, sink_of
 from streams.metrics import PrometheusMetrics
+from streams.settings.collector import collector_settings
+from streams.settings.config import Settings, clock_of, topics_of
 
 _SHOWN = 50
 
@@ -45,12 +46,13 @@ def replay(
     leadstream dlq replay --reason unknown_schema
     leadstream dlq replay 12 13 --yes
 
-    Exit code 1: some of them could not be replayed; 2: off a terminal, without --yes.
+    Exit code 1: some of them could not be replayed; 4: off a terminal, without --yes.
     """
     settings = settings_of(context)
     refuse_number_0(*names)
     asked = not (yes or dry_run)
-    _refuse_off_terminal(needed=asked)
+    if asked:
+        refuse_off_terminal()  # before all letters are read
     letters = all_letters(settings)
     chosen = _chosen(letters, names, reason)
     plan, skipped = _plan(chosen, settings, dropped_too=bool(names))
@@ -59,7 +61,7 @@ def replay(
         done = [Handled(letter, _destination(letter, back)) for letter, back in plan]
     else:
         if plan and asked:
-            _confirm(f"Replay {plural(len(plan), 'letter')}?", "nothing was sent")
+            confirm(f"Replay {plural(len(plan), 'letter')}?")
         done = _handle(settings, len(plan), lambda handler: handler.replay(plan), quiet=as_json)
     skipped += [one for one in done if one.skipped]
     done = [one for one in done if not one.skipped]
@@ -88,18 +90,19 @@ def drop(context: click.Context, names: tuple[str, ...], reason: str | None, *, 
     leadstream dlq drop 12
     leadstream dlq drop --reason bad_json --yes
 
-    Exit code 1: some were handled before; 2: off a terminal, without --yes.
+    Exit code 1: some were handled before; 4: off a terminal, without --yes.
     """
     if not (names or reason):
         raise click.UsageError("name the letters, or a --reason", context)
     settings = settings_of(context)
     refuse_number_0(*names)
-    _refuse_off_terminal(needed=not yes)
+    if not yes:
+        refuse_off_terminal()  # before all letters are read
     chosen = _chosen(all_letters(settings), names, reason)
     skipped = [Handled(letter, skipped=f"{letter.handled['outcome']} before") for letter in chosen if letter.handled]
     letters = [letter for letter in chosen if not letter.handled]
     if letters and not yes:
-        _confirm(f"Drop {plural(len(letters), 'letter')}?", "nothing was dropped")
+        confirm(f"Drop {plural(len(letters), 'letter')}?")
     done = _handle(settings, len(letters), lambda handler: handler.drop(letters), quiet=as_json)
     if as_json:
         _print_as_json("dropped", done, skipped, 0)
@@ -170,18 +173,6 @@ def _handle(
         return await work(handler)
 
     return run(handle(), settings) if total else []
-
-
-def _refuse_off_terminal(*, needed: bool) -> None:
-    if needed and not sys.stdin.isatty():
-        raise CommandError(
-            "nobody can be asked: this is no terminal", "say --yes to do it; nothing was done", code=WRONG_INPUT
-        )
-
-
-def _confirm(question: str, otherwise: str) -> None:
-    if not click.confirm(question, err=True):
-        raise CommandError(otherwise, code=REFUSED)
 
 
 def _print(verb: str, lines: Sequence[Handled], skipped: Sequence[Handled], count: int) -> None:

@@ -8,8 +8,8 @@ from streams.cli.exits import FINDING, CommandError
 from streams.cli.printing import escaped, when
 from streams.cli.services import brokers_of, partition_count, run
 from streams.cli.words import Choice
-from streams.config import Settings, topics_of
 from streams.delivery.letters import REASONS, Letter, read_letters
+from streams.settings.config import Settings, topics_of
 
 reason_option = click.option("--reason", metavar="R", type=Choice(REASONS), help="Only those with this reason.")
 

@@ -8,10 +8,10 @@ import click
 from processors.model import read_model
 from processors.models import load_shipped
 from streams.cli.exits import REFUSED, WRONG_INPUT, CommandError
-from streams.config import Collector
 from streams.embedded.process import LOOPBACK
+from streams.page.snippets import ANY_KEY, script_tag
 from streams.program import program
-from streams.snippets import ANY_KEY, script_tag
+from streams.settings.config import Collector
 
 _ENVIRONMENT = """\
 # Variables that leadstream reads; they win over leadstream.toml. Copy this file to .env, and keep .env out of version control.

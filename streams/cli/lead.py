@@ -19,7 +19,6 @@ from streams.cli.lead_text import lead_data, list_line, receipt_data, show_lines
 from streams.cli.printing import escaped, print_json, when
 from streams.cli.services import brokers_of, partition_count, run, settings_of
 from streams.cli.words import Group
-from streams.config import Settings, clock_of, topics_of
 from streams.kafka.send_record import send_record
 from streams.priced_leads import (
     NoActiveModelError,
@@ -29,6 +28,7 @@ from streams.priced_leads import (
     priced,
     read_active_model,
 )
+from streams.settings.config import Settings, clock_of, topics_of
 
 
 @click.group(cls=Group)

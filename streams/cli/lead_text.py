@@ -47,9 +47,16 @@ def head(lead: PricedLead) -> str:
     snapshot, price = lead.snapshot, lead.price
     model = lead.active.ref
     return (
-        f"{who(snapshot)}    {stage_name(snapshot['stage'])} since {when(snapshot['entered_at'])}, grade {price.grade}, "
+        f"{who(snapshot)}    {_stage(lead)}, grade {price.grade}, "
         f"score {price.score:.1f}, fit {price.fit:g}, model {model['name']}@{model['version']}"
     )
+
+
+def _stage(lead: PricedLead) -> str:
+    stage, leaving = stage_name(lead.snapshot["stage"]), lead.leaving
+    if leaving is not None and leaving.at <= lead.price.at:
+        return f"{stage} until {when(leaving.at)}"
+    return f"{stage} since {when(lead.snapshot['entered_at'])}"
 
 
 def why_lines(lead: PricedLead) -> list[str]:

@@ -1,6 +1,5 @@
 """`leadstream model activate` and `model active`."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -10,7 +9,8 @@ from processors.model.changes import ModelChanges
 from processors.model_log import unpack_model
 from processors.run_model_tests import run_model_tests
 from streams.activation import Activation, plan_activation, write_activation
-from streams.cli.exits import FINDING, REFUSED, WRONG_INPUT, CommandError
+from streams.cli.asking import confirm
+from streams.cli.exits import FINDING, WRONG_INPUT, CommandError
 from streams.cli.model_comparison import (
     change_data,
     change_lines,
@@ -21,7 +21,7 @@ from streams.cli.model_comparison import (
 )
 from streams.cli.printing import escaped, plural, print_json
 from streams.cli.services import brokers_of, partition_count, run, settings_of
-from streams.config import Settings, clock_of, topics_of
+from streams.settings.config import Settings, clock_of, topics_of
 
 
 @click.command()
@@ -52,7 +52,7 @@ def activate(context: click.Context, file: Path, notify: bool, yes: bool, as_jso
         _print_plan(plan, changes, len(model.rules))
     if plan.partitions:
         if not (plan.repeats or yes):
-            _confirm(model.name)
+            confirm(f"Activate {escaped(model.name)} for all leads?")
         run(
             write_activation(brokers_of(settings), topics_of(settings), plan, clock_of(settings).now_ms),
             settings,
@@ -113,13 +113,6 @@ def _read(file: Path) -> tuple[str, Checked]:
 async def _plan(settings: Settings, text: str, *, notify: bool) -> Activation:
     brokers = brokers_of(settings)
     return await plan_activation(brokers, topics_of(settings), await partition_count(settings), text, notify=notify)
-
-
-def _confirm(name: str) -> None:
-    if not sys.stdin.isatty():
-        raise CommandError("nobody can be asked: this is no terminal", "say --yes to activate it", code=REFUSED)
-    if not click.confirm(f"Activate {escaped(name)} for all leads?"):
-        raise CommandError("nothing was activated", code=REFUSED)
 
 
 def _print_plan(plan: Activation, changes: ModelChanges | None, rules: int) -> None:

@@ -13,8 +13,8 @@ from schemas.rows import UnreadableRowError
 from streams.cli.exits import CommandError
 from streams.cli.printing import escaped
 from streams.cli.services import brokers_of, partition_count, run, settings_of
-from streams.config import Settings, broker_is_named, topics_of
 from streams.model_records import active_model
+from streams.settings.config import Settings, broker_is_named, topics_of
 
 _SECONDS = 5.0  # a check of a file waits no longer for a broker
 _LINE = 110

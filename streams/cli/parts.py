@@ -16,7 +16,6 @@ from streams.cli.exits import REFUSED, STOPPED, WRONG_INPUT, CommandError
 from streams.cli.part_log import log_to_stderr
 from streams.cli.services import DEADLINE_SECONDS, brokers_of, reaching, settings_of
 from streams.cli.words import Choice
-from streams.config import Settings, topics_of
 from streams.delivery.delivery import TooManyDeadLettersError
 from streams.kafka.brokers import Brokers
 from streams.kafka.topic_checks import require_topics
@@ -30,6 +29,7 @@ from streams.parts import (
     running_collector,
     serve_worker_status,
 )
+from streams.settings.config import Settings, topics_of
 
 
 @click.command

@@ -9,8 +9,8 @@ from streams.cli.exits import FINDING, REFUSED, CommandError
 from streams.cli.printing import escaped, print_json
 from streams.cli.services import brokers_of, partition_count, run, settings_of
 from streams.cli.words import Group
-from streams.config import Settings, topics_of
-from streams.mend_rows import CannotMendError, MendedRow, mend_rows
+from streams.repair.mend_rows import CannotMendError, MendedRow, mend_rows
+from streams.settings.config import Settings, topics_of
 
 
 @click.group(cls=Group)

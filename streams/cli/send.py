@@ -12,7 +12,7 @@ from streams.cli.exits import FINDING, UNREACHABLE, WRONG_INPUT, CommandError
 from streams.cli.lead_text import lead_id, stage_name
 from streams.cli.printing import escaped, print_json, when
 from streams.cli.services import brokers_of, partition_count, run, settings_of
-from streams.config import Settings, topics_of
+from streams.settings.config import Settings, topics_of
 from streams.trial_event import (
     CollectorAwayError,
     Destination,
@@ -50,7 +50,8 @@ def send(
     leadstream send --url https://www.acme.example/pricing --email ada@bigbank.example
     leadstream send --event download --anonymous-id c_81f2
 
-    Exit code 2: the event cannot be used, or is older than 7 days and so never scored; 3: no collector, no broker, or nothing scored it in time.
+    Exit code 2: the event cannot be used, or is older than 7 days and so never scored; 3: no collector, no broker, or
+    nothing scored it in time.
     """
     settings = settings_of(context)
     record = _event(file, {"type": event, "url": url, "anonymous_id": anonymous_id}, email)

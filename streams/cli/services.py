@@ -10,12 +10,12 @@ from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 
 from streams.cli.exits import REFUSED, UNREACHABLE, WRONG_INPUT, CommandError
-from streams.config import Settings, SettingsError, load_settings, topics_of
-from streams.kafka.broker_settings import read_brokers
 from streams.kafka.brokers import Brokers, UnsafeSettingsError
 from streams.kafka.provision import admin_client, partition_counts
 from streams.kafka.topic_checks import TopicsNotReadyError
 from streams.kafka.trouble import BrokerRefusesError, why_away
+from streams.settings.brokers import read_brokers
+from streams.settings.config import Settings, SettingsError, load_settings, topics_of
 from streams.unreachable import why_unreachable
 
 DEADLINE_SECONDS = 10.0

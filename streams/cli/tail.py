@@ -15,9 +15,9 @@ from streams.cli.printing import print_json
 from streams.cli.record_text import record_data, record_line, types_of
 from streams.cli.services import brokers_of, partition_count, run, settings_of
 from streams.cli.words import Choice
-from streams.config import Settings, topics_of
 from streams.kafka.brokers import Brokers
 from streams.kafka.log_reader import follow, log_end, log_start, read_log
+from streams.settings.config import Settings, topics_of
 
 _KINDS = ("events", "transitions", "dead-letters")
 _FIRST_WINDOW, _GROWTH = 64, 8

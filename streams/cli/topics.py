@@ -1,22 +1,22 @@
 """`leadstream topics ensure|check|accept-loss`."""
 
 import asyncio
-import sys
 from dataclasses import asdict
 
 import click
 
-from streams.accept_loss import Loss, NotOfTheLogError, WorkersRunError, accept, find_losses
+from streams.cli.asking import confirm
 from streams.cli.exits import REFUSED, WRONG_INPUT, CommandError
 from streams.cli.findings import report_findings
 from streams.cli.printing import escaped, plural, print_json
 from streams.cli.services import DEADLINE_SECONDS, brokers_of, partition_count, run, settings_of
 from streams.cli.words import Group
-from streams.config import topics_of
 from streams.finding import Finding
 from streams.kafka.brokers import Brokers
 from streams.kafka.provision import Provisioned, ProvisionError, admin_client, ensure_topics
 from streams.kafka.topic_checks import check_topics
+from streams.repair.accept_loss import Loss, NotOfTheLogError, WorkersRunError, accept, find_losses
+from streams.settings.config import topics_of
 
 
 @click.group(cls=Group)
@@ -131,7 +131,7 @@ def accept_loss(context: click.Context, yes: bool, as_json: bool) -> int:
         for loss in losses:
             click.echo(escaped(loss.why))
     if losses and not yes:
-        _confirm_loss(len(losses))
+        confirm(f"Accept the loss in {plural(len(losses), 'partition')}?")
     accepted = run(accept(brokers, names, losses), settings) if losses else []
     done = [(f"{loss.tp.topic}/{loss.tp.partition}", loss.go_on_at, loss.fold.epoch) for loss in accepted]
     if as_json:
@@ -141,13 +141,6 @@ def accept_loss(context: click.Context, yes: bool, as_json: bool) -> int:
     else:
         click.echo("\n".join(f"{where}: goes on at offset {at}, epoch {epoch}" for where, at, epoch in done))
     return 0
-
-
-def _confirm_loss(count: int) -> None:
-    if not sys.stdin.isatty():
-        raise CommandError("nobody can be asked: this is no terminal", "say --yes to accept the loss", code=REFUSED)
-    if not click.confirm(f"Accept the loss in {plural(count, 'partition')}?"):
-        raise CommandError("nothing was written", code=REFUSED)
 
 
 async def _reach(brokers: Brokers) -> None:

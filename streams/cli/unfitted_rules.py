@@ -12,8 +12,8 @@ from streams.cli.exits import WRONG_INPUT, CommandError
 from streams.cli.printing import plural
 from streams.cli.services import brokers_of, partition_count, run, settings_of
 from streams.cli.times import shown_span
-from streams.config import Settings, broker_is_named, clock_of, topics_of
 from streams.recent_events import ReadEvents, read_recent_events
+from streams.settings.config import Settings, broker_is_named, clock_of, topics_of
 
 
 def warn_of_unfitted(context: click.Context, checked: Checked, span_ms: int) -> dict[str, Any]:

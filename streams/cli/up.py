@@ -22,16 +22,16 @@ from streams.cli.exits import FINDING, REFUSED, UNREACHABLE, WRONG_INPUT, Comman
 from streams.cli.model_files import check_model_text, read_model_file
 from streams.cli.ports import require_free
 from streams.cli.services import brokers_of, reaching, settings_of
-from streams.config import Settings
-from streams.dev_page import REQUESTS_PATH
 from streams.embedded.process import StartError
 from streams.kafka.brokers import WRITE_SERVERS, are_servers
 from streams.kafka.provision import ProvisionError
 from streams.metrics import PrometheusMetrics
+from streams.page.dev_page import REQUESTS_PATH
+from streams.page.snippets import demo_request_line, page_view_line, script_tag, write_key
 from streams.parts import make_sink, run_named_sink
 from streams.program import program
 from streams.require_alone import NotAloneError
-from streams.snippets import demo_request_line, page_view_line, script_tag, write_key
+from streams.settings.config import Settings
 from streams.stack import Stack
 from streams.supervise import PartEndedError, supervise
 

@@ -21,8 +21,8 @@ from streams.cli.printing import escaped, plural, print_json
 from streams.cli.services import brokers_of, partition_count, run, settings_of
 from streams.cli.times import Time, shown_time
 from streams.clock import SystemClock
-from streams.config import Settings, topics_of
 from streams.metrics import PrometheusMetrics
+from streams.settings.config import Settings, topics_of
 from streams.verification.bases import BaseError, Bases
 from streams.verification.onwards import NothingToFoldFromError, Onwards
 from streams.verification.report import VerifyReport
@@ -197,6 +197,8 @@ def _print(report: VerifyReport) -> None:
     click.echo(summary(report))
     if report.trusted_at_ms is not None:
         click.echo(f"what the rows held on {shown_time(report.trusted_at_ms)} was taken on trust")
+    if report.base_left is not None:
+        click.echo(f"left a base for the next run: {escaped(report.base_left)}")
     if report.unfolded:
         click.echo(f"{plural(report.unfolded, 'record')} behind these ends are not folded yet")
     if report.expired_letters:

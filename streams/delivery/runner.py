@@ -30,7 +30,8 @@ NEVER_MS = 2**31 - 1
 class SinkRun:
     """What a sink process is told. `kafka`: keyword arguments of every aiokafka client (servers, TLS, SASL).
 
-    `dead_letter_share`: the sink stops above it. `fetch_wait_ms`: how long a broker may hold a fetch that finds nothing. The embedded one answers only at its end.
+    `dead_letter_share`: the sink stops above it. `fetch_wait_ms`: how long a broker may hold a fetch that finds nothing;
+    the embedded one answers only at its end.
     """
 
     name: str

@@ -13,10 +13,10 @@ from sinks.alerts import AlertsSink
 from sinks.base import Delivery, Input, SinkError
 from sinks.config import AlertsSettings
 from streams.announced_exit import announced_exit
-from streams.config import Settings, clock_of, topics_of
 from streams.delivery.delivery import SinkStatus
 from streams.delivery.runner import SinkRun, run_sink
-from streams.kafka.broker_settings import read_brokers
+from streams.settings.brokers import read_brokers
+from streams.settings.config import Settings, clock_of, topics_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from processors.active_model import ActiveModel
 from processors.model_log import pack_model, read_model_record
 from processors.models import load_shipped
 from streams.clock import DAY_MS, PlayedClock, SystemClock
-from streams.config import Collector, Play, Settings, topics_of
 from streams.delivery.delivery import SinkStatus
 from streams.demo.alerts import DemoChannel, ShownAlert, run_alerts
 from streams.demo.latency import Outage, Samples, quantiles
@@ -22,8 +21,9 @@ from streams.demo.probe import Probe
 from streams.demo.report import Counts, DemoReport, TakeOver, scored_events
 from streams.demo.site import site_requests
 from streams.demo.view import Moment, View
-from streams.kafka.broker_settings import read_brokers
 from streams.metrics import PrometheusMetrics
+from streams.settings.brokers import read_brokers
+from streams.settings.config import Collector, Play, Settings, topics_of
 from streams.stack import PARTITIONS, Stack
 from streams.supervise import PartEndedError
 from streams.verification.verify import verify

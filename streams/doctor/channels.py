@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from sinks.channels import open_channels
-from streams.config import Channel
 from streams.finding import Finding
+from streams.settings.config import Channel
 
 
 def check_channels(channels: Mapping[str, Channel]) -> list[Finding]:

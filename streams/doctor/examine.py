@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from aiokafka.errors import KafkaError
 
 from schemas.rows import UnreadableRowError
-from streams.config import Settings, topics_of
 from streams.doctor.channels import check_channels
 from streams.doctor.clocks import check_clocks
 from streams.doctor.collector import check_key_secret, check_spool
@@ -18,6 +17,7 @@ from streams.doctor.webhook import check_webhook
 from streams.finding import Finding
 from streams.kafka.brokers import Brokers
 from streams.kafka.topic_checks import check_topics
+from streams.settings.config import Settings, topics_of
 
 
 async def examine(settings: Settings, brokers: Brokers, now_ms: Callable[[], int]) -> list[Finding]:

@@ -2,12 +2,12 @@
 
 from processors.model.model import channels_of
 from processors.model_log import ModelRecordError, read_model_record
-from streams.config import Settings
 from streams.finding import Finding
 from streams.kafka.brokers import Brokers
 from streams.kafka.provision import admin_client, partition_counts
 from streams.kafka.topics import Topics
 from streams.model_records import models_in_force
+from streams.settings.config import Settings
 
 _ACTIVATE = "leadstream model activate model.yaml"
 

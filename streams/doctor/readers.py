@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from aiokafka import TopicPartition
 
-from streams.config import Settings
 from streams.finding import Finding
 from streams.kafka.brokers import Brokers
 from streams.kafka.groups import committed_of, members_of
 from streams.kafka.log_reader import log_end, log_start, read_log
 from streams.kafka.provision import admin_client, partition_counts
 from streams.kafka.topics import Topics
+from streams.settings.config import Settings
 
 LATE_SECONDS = 60.0  # a record that waits for longer is a backlog, not the work of the moment
 _Offsets = Mapping[TopicPartition, int]

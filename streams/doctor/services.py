@@ -6,12 +6,12 @@ import redis.asyncio as redis
 from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 
-from streams.config import Redis
 from streams.embedded.broker import CLUSTER_ID
 from streams.finding import Finding
 from streams.kafka.brokers import Brokers
 from streams.kafka.provision import admin_client
 from streams.kafka.trouble import BrokerRefusesError, why_away
+from streams.settings.config import Redis
 from streams.unreachable import why_unreachable
 
 DEADLINE_SECONDS = 10.0

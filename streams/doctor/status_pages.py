@@ -5,8 +5,8 @@ from typing import Any
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, ContentTypeError
 
-from streams.config import Settings
 from streams.finding import Finding
+from streams.settings.config import Settings
 from streams.unreachable import why_unreachable
 
 _SECONDS = 5.0

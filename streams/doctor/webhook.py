@@ -12,8 +12,8 @@ from aiohttp.resolver import ThreadedResolver
 from sinks.config import WebhookSettings
 from sinks.egress import CheckedResolver, EgressRefusedError
 from sinks.webhook import WebhookSink
-from streams.config import Webhook
 from streams.finding import Finding
+from streams.settings.config import Webhook
 from streams.unreachable import why_unreachable
 
 _SECONDS = 10.0

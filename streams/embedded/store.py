@@ -29,18 +29,18 @@ class EmbeddedStore:
         Raises:
             StartError: no program for this platform, or it did not answer PING in time.
         """
-        program = _program()
+        program = store_program()
         async with serve(
             "the embedded store",
-            command=lambda port: [program, *_arguments(port)],
-            answers=_answers_ping,
+            command=lambda port: [program, *store_arguments(port)],
+            answers=answers_ping,
             log=log,
             deadline_seconds=deadline_seconds,
         ) as (port, child):
             yield cls(url=f"redis://{LOOPBACK}:{port}/0", child=child)
 
 
-def _program() -> str:
+def store_program() -> str:
     try:
         return str(get_binary_path())
     except ValkeyBinaryNotFoundError as error:
@@ -50,11 +50,11 @@ def _program() -> str:
         ) from error
 
 
-def _arguments(port: int) -> list[str]:
+def store_arguments(port: int) -> list[str]:
     return ["--bind", LOOPBACK, "--port", str(port), "--save", "", "--appendonly", "no", "--daemonize", "no"]
 
 
-async def _answers_ping(port: int) -> bool:
+async def answers_ping(port: int) -> bool:
     try:
         reader, writer = await asyncio.open_connection(LOOPBACK, port)
         try:

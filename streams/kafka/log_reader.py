@@ -70,7 +70,8 @@ async def read_log(
     """The records with `start <= offset < stop`, in offset order within each partition.
 
     A partition without an entry begins at its first record, also if retention deletes some meanwhile, and ends where the
-    log ended at the call. Offsets that compaction or a transaction left empty are passed over. Leave early only inside `contextlib.aclosing`.
+    log ended at the call. Offsets that compaction or a transaction left empty are passed over. Leave early only inside
+    `contextlib.aclosing`.
 
     Raises:
         LogStalledError: the broker went away.

@@ -11,7 +11,7 @@ from streams.finding import Finding, Level
 from streams.kafka.brokers import Brokers
 from streams.kafka.log_epochs import epoch_of, first_records
 from streams.kafka.log_reader import log_end, log_start
-from streams.kafka.provision import SAFE_COPIES, SAFE_IN_SYNC, admin_client, partition_counts
+from streams.kafka.provision import SAFE_COPIES, SAFE_IN_SYNC, admin_client
 from streams.kafka.topics import Topic, Topics
 
 ENSURE = "leadstream topics ensure"
@@ -28,12 +28,11 @@ async def require_topics(brokers: Brokers, topics: Topics, *, partitions: int | 
     Raises:
         TopicsNotReadyError: at least one finding is a failure.
     """
-    findings = await check_topics(brokers, topics, partitions=partitions)
+    findings, count = await _check(brokers, topics, partitions)
     failures = [f"{finding.what}; fix: {finding.fix}" for finding in findings if finding.level == "fail"]
     if failures:
         raise TopicsNotReadyError("\n".join(failures))
-    async with admin_client(brokers) as admin:
-        return (await partition_counts(admin))[topics.events]
+    return count
 
 
 async def check_topics(brokers: Brokers, topics: Topics, *, partitions: int | None = None) -> list[Finding]:
@@ -41,9 +40,15 @@ async def check_topics(brokers: Brokers, topics: Topics, *, partitions: int | No
 
     Without `partitions` all topics must have as many as the events topic.
     """
+    findings, _ = await _check(brokers, topics, partitions)
+    return findings
+
+
+async def _check(brokers: Brokers, topics: Topics, partitions: int | None) -> tuple[list[Finding], int]:
+    """What was found, and how many partitions the events topic has: 0 if there is none."""
     async with admin_client(brokers) as admin:
         described = {topic["topic"]: topic["partitions"] for topic in await admin.describe_topics()}
-        counts = {name: len(partitions) for name, partitions in described.items()}
+        counts = {name: len(each) for name, each in described.items()}
         findings = _check_counts(counts, topics, partitions)
         present = [topic for topic in topics.table if topic.name in counts]
         settings = {topic.name: await _settings(admin, topic.name) for topic in present}
@@ -52,10 +57,10 @@ async def check_topics(brokers: Brokers, topics: Topics, *, partitions: int | No
     findings += _check_copies({topic.name: described[topic.name] for topic in present}, settings)
     if topics.events in counts:
         findings += await _check_epochs(brokers, topics.events, counts[topics.events])
+    count = counts.get(topics.events, 0)
     if not any(finding.level == "fail" for finding in findings):
-        count = counts[topics.events]
         findings.insert(0, Finding("ok", f"topics: {len(topics.table)} of {len(topics.table)}, {count} partitions"))
-    return findings
+    return findings, count
 
 
 def _check_counts(counts: Mapping[str, int], topics: Topics, partitions: int | None) -> list[Finding]:

@@ -82,8 +82,9 @@ class Base:
 class BaseWriter:
     """A base that is being made; `keep` makes it one."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
+        self.path = path
         self.kept = False
 
     def add(self, number: int, live: LiveRows, transitions_from: int) -> None:
@@ -149,7 +150,7 @@ class Bases:
                     connection.execute(
                         "INSERT INTO base VALUES (?, ?, ?, NULL)", (self.events, self.partitions, now_ms)
                     )
-                    writer = BaseWriter(connection)
+                    writer = BaseWriter(connection, path)
                     yield writer
                     connection.commit()
             except sqlite3.Error as error:

@@ -52,6 +52,7 @@ class Onwards:
             )
             if report.equal:
                 save.keep(trusted_at_ms=report.trusted_at_ms)
+                report.base_left = str(save.path)
         return report
 
     async def _begin(self, now_ms: int) -> None:

@@ -34,6 +34,7 @@ class VerifyReport:
         expired_letters: dead letters that are missing and so old that retention may have taken them.
         base_at_ms: when the base was taken (UTC) behind which all this was looked at; None: from the first record.
         trusted_at_ms: what the rows held then was taken on trust; None: nothing was.
+        base_left: the file from which the next verification may go on; None: none was wanted, or something differs.
     """
 
     partitions: int = 0
@@ -54,6 +55,7 @@ class VerifyReport:
     unfolded: int = 0
     base_at_ms: int | None = None
     trusted_at_ms: int | None = None
+    base_left: str | None = None
     differences: list[Difference] = field(default_factory=list)
 
     @property

@@ -13,13 +13,13 @@ from processors.models import load_shipped
 from processors.row_store import RowStore
 from schemas.codec import HEADER_BYTES, kind_of
 from schemas.rows import pack_row
-from streams.config import Settings, topics_of
 from streams.engine.worker import Worker
-from streams.kafka.broker_settings import read_brokers
 from streams.metrics import PrometheusMetrics
 from streams.model_records import first_models
 from streams.parts import make_worker
 from streams.scoring_state import ScoringState
+from streams.settings.brokers import read_brokers
+from streams.settings.config import Settings, topics_of
 from tests.bench.setup import PARTITIONS
 
 

@@ -10,8 +10,8 @@ from statistics import median
 from typing import Any
 
 import streams.parts
-from streams.config import Settings
 from streams.engine.settings import EngineSettings
+from streams.settings.config import Settings
 from tests.bench import catch_up
 from tests.bench.catch_up import Cost
 from tests.bench.setup import PARTITIONS, append, child, kinds, make_topics, running_broker, settings_for, show

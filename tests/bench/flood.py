@@ -15,8 +15,8 @@ from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
 
-from streams.config import Collector, WriteKey
 from streams.embedded.process import LOOPBACK, Child, free_port
+from streams.settings.config import Collector, WriteKey
 from streams.stack import Stack
 from tests.bench.latency import quantiles
 from tests.bench.setup import cpu_seconds, make_topics, rss_mib, running_broker, settings_for, show

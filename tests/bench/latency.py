@@ -1,8 +1,8 @@
 """From the request to the visible score: HTTP POST to the collector, snapshot on the scores topic, lead in Redis.
 
 Collector, worker and the Redis sink are the product's own processes. 500 requests/s with an event each, every one of
-another lead, so that each snapshot belongs to one request; then as many events in requests of five, as SDKs send them. Clients and
-readers run in this process, on the same cores.
+another lead, so that each snapshot belongs to one request; then as many events in requests of five, as SDKs send them.
+Clients and readers run in this process, on the same cores.
 """
 
 import asyncio
@@ -23,10 +23,10 @@ from redis.asyncio import Redis
 from schemas.keys import CONTROL_KEY
 from sinks import redis_keys
 from sinks.redis_scripts import connect
-from streams.config import Collector, topics_of
-from streams.config import Redis as RedisSettings
 from streams.embedded.process import LOOPBACK, Child, free_port
 from streams.embedded.store import EmbeddedStore
+from streams.settings.config import Collector, topics_of
+from streams.settings.config import Redis as RedisSettings
 from streams.stack import Stack
 from tests.bench.setup import PARTITIONS, cpu_seconds, kinds, make_topics, running_broker, settings_for, show
 

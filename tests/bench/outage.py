@@ -1,9 +1,9 @@
 """A broker that is away under load: does the worker go on, or end with a reason, or stand still?
 
 `python -m tests.bench.outage pause|kill [--seconds N] [--settings JSON]`. The worker is the engine with the toy fold and the
-product's own time limits and a static group id, beside a load of 300 events/s. Apache Kafka is stopped (SIGSTOP) or killed at each of
-`striking_worker.POINTS` once, and comes back. A worker that ends is started again after a second, as a supervisor does. At
-the end of each run counts and outputs must be exact.
+product's own time limits and a static group id, beside a load of 300 events/s. Apache Kafka is stopped (SIGSTOP) or killed
+at each of `striking_worker.POINTS` once, and comes back. A worker that ends is started again after a
+second, as a supervisor does. At the end of each run counts and outputs must be exact.
 """
 
 import argparse

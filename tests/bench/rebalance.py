@@ -20,10 +20,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from processors.model import event_from_fields
 from schemas.codec import encode
 from schemas.keys import CONTROL_KEY, partition_of
-from streams.config import topics_of
 from streams.embedded.process import Child
 from streams.kafka.brokers import Brokers
 from streams.kafka.topics import Topics
+from streams.settings.config import topics_of
 from streams.stack import Stack
 from streams.verification.verify import verify
 from tests.bench.setup import PARTITIONS, kinds, make_topics, running_broker, settings_for, show

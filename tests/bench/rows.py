@@ -21,9 +21,9 @@ from processors.model_log import model_activated
 from processors.models import load_shipped
 from schemas.codec import encode
 from schemas.keys import CONTROL_KEY, is_lead_key
-from streams.config import Settings, topics_of
 from streams.engine.reader import LogReader
 from streams.engine.settings import EngineSettings
+from streams.settings.config import Settings, topics_of
 from tests.bench.catch_up import serve
 from tests.bench.setup import (
     PARTITIONS,

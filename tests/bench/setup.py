@@ -18,11 +18,11 @@ from aiokafka import AIOKafkaProducer
 from processors.models import load_shipped
 from schemas.keys import partition_of
 from streams.activation import plan_activation, write_activation
-from streams.config import Kafka, Play, Settings
 from streams.embedded.broker import EmbeddedBroker
 from streams.kafka.brokers import Brokers
 from streams.kafka.provision import ensure_topics
 from streams.kafka.topics import Topic, Topics
+from streams.settings.config import Kafka, Play, Settings
 from tests.bench.traffic import START_MS, BenchRecord
 from tests.kafka.apache import ApacheKafka, missing_tools
 

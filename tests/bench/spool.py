@@ -21,9 +21,9 @@ from sources.config import CollectorSettings
 from sources.http.records import records_of
 from sources.http.requests import EVENTS_PATH, CollectorRequest, read_request
 from sources.spool.spool import Spool
-from streams.config import Collector
 from streams.embedded.broker import EmbeddedBroker
 from streams.embedded.process import free_port
+from streams.settings.config import Collector
 from streams.stack import Stack
 from tests.bench.latency import CONNECTIONS, Connection, quantiles
 from tests.bench.setup import kinds, make_topics, settings_for, show

@@ -15,7 +15,7 @@ from processors.fold_partition import PartitionFold
 from processors.play import PlayedRecord
 from processors.row_store import RowStore
 from schemas.keys import CONTROL_KEY
-from streams.config import Settings, topics_of
+from streams.settings.config import Settings, topics_of
 from tests.bench.catch_up import Cost
 from tests.bench.setup import PARTITIONS
 

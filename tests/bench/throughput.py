@@ -9,7 +9,7 @@ event by event, so it sends one per event, or in the last line none.
 import asyncio
 from tempfile import TemporaryDirectory
 
-from streams.config import Settings
+from streams.settings.config import Settings
 from tests.bench import catch_up, stock_faust
 from tests.bench.catch_up import Cost
 from tests.bench.setup import PARTITIONS, append, child, kinds, make_topics, running_broker, settings_for, show

@@ -1,4 +1,4 @@
-"""One partition: which records it refuses, epochs, expiry, its rows. Models: `test_newer_models.py`, failures: `test_failing_folds.py`."""
+"""One partition: what it refuses, epochs, expiry, rows. Models: `test_newer_models.py`, failures: `test_failing_folds.py`."""
 
 import json
 from typing import Any

@@ -5,7 +5,7 @@ import pytest
 from processors.model import ScoringModel, read_model
 from processors.models import load_shipped
 from streams.explain import explain_event
-from tests.streams.test_recent_requests import MODEL, NOW, PRICING, read
+from tests.streams.page.test_recent_requests import MODEL, NOW, PRICING, read
 
 
 @pytest.mark.parametrize(

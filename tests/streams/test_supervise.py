@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.config import Settings
 from streams.embedded.process import Child
+from streams.settings.config import Settings
 from streams.stack import Stack
 from streams.supervise import PartEndedError, supervise
 from tests.eventually import eventually

@@ -6,9 +6,9 @@ import aiohttp
 import pytest
 from redis.asyncio import Redis as Client
 
-from streams.config import Redis
 from streams.embedded.process import free_port
 from streams.embedded.store import EmbeddedStore
+from streams.settings.config import Redis
 from streams.unreachable import why_unreachable
 
 

@@ -103,7 +103,7 @@ async def test_text_from_outside_is_escaped_and_bytes_are_never_lost(fresh: Site
 @pytest.mark.parametrize("command", [("replay",), ("drop", "1")], ids=" ".join)
 async def test_off_a_terminal_it_needs_to_be_told_yes(site: Site, command: tuple[str, ...]) -> None:
     answer = await site.run("dlq", *command)
-    assert answer.code == 2
+    assert answer.code == 4
     assert "--yes" in answer.err
     assert len((await site.run("dlq", "list", "--json")).data) == 2
 

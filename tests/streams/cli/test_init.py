@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from streams.cli import cli
 from streams.cli.exits import CommandError
-from streams.config import Settings, environment_of, load_settings
+from streams.settings.config import Settings, environment_of, load_settings
 
 NAMES = ["model.yaml", "leadstream.toml", ".env.example"]
 SECRETS = {

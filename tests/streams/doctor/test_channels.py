@@ -1,8 +1,8 @@
 import pytest
 
-from streams.config import Channel
 from streams.doctor.channels import check_channels
 from streams.finding import Finding
+from streams.settings.config import Channel
 
 # Apprise 2.2 loads a plugin that imports a module which Python 3.13 removed, behind a guard.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")

@@ -1,7 +1,7 @@
-from streams.config import Alerts, Channel, Settings
 from streams.doctor.model import check_model
 from streams.finding import Finding
 from streams.kafka.topics import Topics
+from streams.settings.config import Alerts, Channel, Settings
 from tests.brokers import Broker
 from tests.streams.cli.commands import REFERENCE
 from tests.streams.scored_log import SITE, ScoredLog

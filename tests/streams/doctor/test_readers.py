@@ -2,12 +2,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 
 from streams.clock import SystemClock
-from streams.config import Settings, Webhook
 from streams.doctor.readers import LATE_SECONDS, check_readers
 from streams.finding import Finding
 from streams.kafka.brokers import Brokers
 from streams.kafka.provision import admin_client
 from streams.kafka.topics import Topics
+from streams.settings.config import Settings, Webhook
 from tests.brokers import Broker
 from tests.streams.scored_log import ScoredLog
 from tests.streams.test_require_alone import ON_APACHE, ON_EMBEDDED

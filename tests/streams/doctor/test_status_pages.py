@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from streams.config import Collector, Settings, Sinks, Worker
 from streams.doctor.status_pages import check_status_pages
 from streams.embedded.process import free_port
 from streams.http_status import serve_status, status_app
 from streams.metrics import PrometheusMetrics
+from streams.settings.config import Collector, Settings, Sinks, Worker
 
 
 async def problem() -> str | None:

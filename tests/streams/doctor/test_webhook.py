@@ -9,10 +9,10 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from streams.clock import SystemClock
-from streams.config import Webhook
 from streams.doctor.webhook import check_webhook
 from streams.embedded.process import free_port
 from streams.finding import Finding
+from streams.settings.config import Webhook
 from tests.kafka.secured import Authority, require_openssl
 from tests.sinks.test_egress import Answers
 

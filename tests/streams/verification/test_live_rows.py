@@ -10,8 +10,8 @@ from processors.fold_partition import MODEL_PREFIX, PartitionFold
 from processors.model_log import model_activated
 from schemas.codec import encode
 from schemas.keys import partition_of
-from streams.accept_loss import NotOfTheLogError, find_losses
 from streams.kafka.topics import Topics
+from streams.repair.accept_loss import NotOfTheLogError, find_losses
 from streams.verification.live_rows import LiveRows, read_live_rows
 from streams.verification.report import Difference
 from tests.brokers import Broker

@@ -1,10 +1,10 @@
 from streams.clock import SystemClock
-from streams.config import Channel, Collector, Kafka, Redis, Settings
 from streams.doctor.examine import examine
 from streams.embedded.process import free_port
 from streams.kafka.brokers import Brokers
 from streams.kafka.provision import ensure_topics
 from streams.kafka.topics import Topics
+from streams.settings.config import Channel, Collector, Kafka, Redis, Settings
 from tests.brokers import Broker
 from tests.streams.scored_log import ScoredLog
 

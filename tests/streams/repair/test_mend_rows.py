@@ -10,7 +10,7 @@ from schemas.codec import encode
 from schemas.keys import CONTROL_KEY, partition_of
 from streams.kafka.provision import admin_client
 from streams.kafka.topics import Topics
-from streams.mend_rows import CannotMendError, mend_rows
+from streams.repair.mend_rows import CannotMendError, mend_rows
 from streams.verification.verify import verify
 from tests.brokers import Broker
 from tests.streams.scored_log import SITE, ScoredLog

@@ -19,9 +19,9 @@ from yarl import URL
 
 from processors.model import ScoringModel
 from sources.http.requests import EVENTS_PATH, SEGMENT_PATHS
-from streams.config import Settings
-from streams.recent_requests import RecentRequests, ShownRequest
-from streams.snippets import demo_request_line, page_view_line, script_tag, write_key
+from streams.page.recent_requests import RecentRequests, ShownRequest
+from streams.page.snippets import demo_request_line, page_view_line, script_tag, write_key
+from streams.settings.config import Settings
 
 REQUESTS_PATH: Final = "/dev/requests"
 _RECEIVING: Final = frozenset((*SEGMENT_PATHS, EVENTS_PATH))
@@ -55,7 +55,7 @@ class DevPage:
         self._requests = requests
         self._model = model
         self._leads_now = leads_now
-        self._template = resources.files("streams").joinpath("dev_page.html").read_text("utf-8")
+        self._template = resources.files("streams.page").joinpath("dev_page.html").read_text("utf-8")
         self._headers = {
             "Content-Security-Policy": _policy(self._template),
             "Cache-Control": "no-store",

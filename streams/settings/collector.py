@@ -1,7 +1,7 @@
 """The collector's own settings, from those of the deployment."""
 
 from sources.config import CollectorSettings, Limits, WriteKey
-from streams.config import Settings, topics_of
+from streams.settings.config import Settings, topics_of
 
 
 def collector_settings(settings: Settings) -> CollectorSettings:

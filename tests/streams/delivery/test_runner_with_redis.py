@@ -16,7 +16,7 @@ from sinks.redis_scripts import connect
 from streams.delivery.delivery import SinkStatus
 from streams.delivery.runner import SinkRun, run_sink
 from streams.embedded.process import LOOPBACK, free_port, serve
-from streams.embedded.store import _answers_ping, _arguments, _program
+from streams.embedded.store import answers_ping, store_arguments, store_program
 from streams.kafka.topics import Topics
 from tests.brokers import Broker
 from tests.eventually import eventually
@@ -62,7 +62,9 @@ async def test_redis_may_come_late_go_away_and_come_back_empty_and_the_read_mode
     )
 
     def store() -> AbstractAsyncContextManager[object]:
-        return serve("the store", lambda _: [_program(), *_arguments(port)], lambda _: _answers_ping(port), None, 10)
+        return serve(
+            "the store", lambda _: [store_program(), *store_arguments(port)], lambda _: answers_ping(port), None, 10
+        )
 
     async def holds(count: int) -> bool:
         try:

@@ -5,7 +5,7 @@ import json
 import shlex
 
 from processors.model import ScoringModel
-from streams.config import Settings
+from streams.settings.config import Settings
 
 ANY_KEY = "dev"  # while no write keys are set every key is taken
 _EXAMPLE_HOST = "www.example.com"

@@ -6,7 +6,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from sinks.redis_reader import LeadReader
-from streams.watched_model import watched_model
+from streams.page.watched_model import watched_model
 
 
 async def test_it_ends_although_the_client_loses_a_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:

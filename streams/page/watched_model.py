@@ -16,8 +16,8 @@ from schemas.records import LeadSnapshot, TrackedEvent
 from sinks.redis_reader import LeadReader
 from sinks.redis_scripts import connect
 from sources.http.answers import Explained
-from streams.dev_page import LeadNow
 from streams.explain import explain_event
+from streams.page.dev_page import LeadNow
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.config import Kafka, SettingsError
-from streams.kafka.broker_settings import read_brokers
 from streams.kafka.brokers import Brokers, UnsafeSettingsError
+from streams.settings.brokers import read_brokers
+from streams.settings.config import Kafka, SettingsError
 from tests.kafka.secured import Authority, require_openssl
 from tests.streams.cli.commands import run
 

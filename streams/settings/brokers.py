@@ -2,8 +2,8 @@
 
 import ssl
 
-from streams.config import Kafka, SettingsError
 from streams.kafka.brokers import MECHANISMS, Brokers, SaslMechanism, Security, UnsafeSettingsError
+from streams.settings.config import Kafka, SettingsError
 
 _OF_TLS = ("ca_file", "certificate_file", "key_file")
 

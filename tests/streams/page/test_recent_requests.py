@@ -10,7 +10,7 @@ from schemas.records import TrackedEvent
 from sources.completion import Completion
 from sources.outcomes import Accepted, Arrival
 from sources.own_events import read_own_event
-from streams.recent_requests import SHOWN, RecentRequests, ShownRequest
+from streams.page.recent_requests import SHOWN, RecentRequests, ShownRequest
 
 NOW = 1_772_442_000_000  # 2026-03-02T09:00:00Z
 MODEL = read_model(load_shipped("reference"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.config import (
+from streams.settings.config import (
     Alerts,
     Channel,
     Collector,

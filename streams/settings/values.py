@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from processors.model.zones import zone_names
 from schemas.nearest import did_you_mean
 from streams.kafka.brokers import MECHANISMS, WRITE_SERVERS, are_servers
-from streams.setting_lines import Path
+from streams.settings.lines import Path
 
 
 def _port(value: Any) -> str:

@@ -14,10 +14,10 @@ from processors.model import ScoringModel, read_model
 from processors.models import load_shipped
 from sources.http.app import Collector
 from sources.http.server import CollectorServer
-from streams.config import Collector as CollectorKeys
-from streams.config import Settings, WriteKey
-from streams.dev_page import DevPage, LeadNow
-from streams.recent_requests import RecentRequests
+from streams.page.dev_page import DevPage, LeadNow
+from streams.page.recent_requests import RecentRequests
+from streams.settings.config import Collector as CollectorKeys
+from streams.settings.config import Settings, WriteKey
 from tests.eventually import eventually
 from tests.sources.fakes import CountingMetrics, MemoryProducer
 from tests.sources.http.browser import Browser, running_browser

@@ -19,9 +19,9 @@ from schemas.nearest import did_you_mean
 from streams.clock import Clock, PlayedClock, SystemClock
 from streams.delivery.dead_share import DEFAULT_LIMIT
 from streams.kafka.topics import Topics
-from streams.setting_lines import Path as KeyPath
-from streams.setting_lines import line_of
-from streams.setting_values import (
+from streams.settings.lines import Path as KeyPath
+from streams.settings.lines import line_of
+from streams.settings.values import (
     BrokerSecurity,
     Mechanism,
     NotNegative,
@@ -33,7 +33,7 @@ from streams.setting_values import (
     ZoneName,
     wrong_values,
 )
-from streams.setting_variables import ALIASES, OF_A_FILE, hint_at, section_of, unknown_variables, variables
+from streams.settings.variables import ALIASES, OF_A_FILE, hint_at, section_of, unknown_variables, variables
 
 DEFAULT_FILE = "leadstream.toml"
 
