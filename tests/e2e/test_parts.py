@@ -124,15 +124,20 @@ async def test_without_topics_a_part_refuses_and_says_what_to_run(
     assert "Traceback" not in parts.log("part")
 
 
-async def test_a_worker_that_is_told_to_stop_ends_with_0(
+async def test_parts_say_what_they_work_on_and_end_with_0_when_they_are_told_to_stop(
     broker: Broker, redis_url: str, prefix: str, tmp_path: Path
 ) -> None:
     async with deployment(broker, redis_url, prefix, tmp_path) as parts:
-        worker = parts.start_worker()
-        await parts.ready("worker")
-        worker.send(signal.SIGTERM)
-        await eventually(lambda: worker.exit_code is not None, seconds=30)
-        assert worker.exit_code == 0
+        children = [parts.start_worker(), parts.start_sink("redis")]
+        await asyncio.gather(*(parts.ready(name) for name in ("worker", "sink-redis")))
+        for child in children:
+            child.send(signal.SIGTERM)
+        await eventually(lambda: all(child.exit_code is not None for child in children), seconds=30)
+        assert [child.exit_code for child in children] == [0, 0]
+        said = [line.split(": ", 1)[1] for line in parts.log("worker").splitlines()]
+        assert said[0].startswith("owns partitions [0, ")
+        assert said[1:] == ["stopped; all that was folded is durable"]
+        assert f"sink redis: delivers {2 * PARTITIONS} partitions of {prefix}" in parts.log("sink-redis")
 
 
 async def test_a_worker_that_can_use_next_to_nothing_stops_with_70_and_loses_nothing(

@@ -1,10 +1,14 @@
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from processors.model_log import model_activated
 from processors.models import load_shipped
 from streams.activation import Activation
 from streams.prepare import Prepared
-from streams.stack import _model_step, _topics_step
+from streams.settings.config import Collector, Kafka, Settings
+from streams.stack import Stack, _model_step, _topics_step
 
 FIRST, SECOND = model_activated(load_shipped("minimal"), 1), model_activated(load_shipped("site"), 2)
 
@@ -33,3 +37,11 @@ def test_it_is_told_which_topics_were_there(created: int, told: str) -> None:
 def test_it_is_told_which_model_is_in_force_and_what_it_replaces(activation: Activation, told: str) -> None:
     first, second = (f"{each['name']}@{each['version']}" for each in (FIRST, SECOND))
     assert _model_step(Prepared(5, 4, 0, activation)) == told.format(first=first, second=second)
+
+
+def test_the_secret_of_keys_is_told_only_where_it_ends_with_the_command() -> None:
+    settings = Settings(kafka=Kafka("k:9092", embedded=True), collector=Collector(port=80, key_secret="thrown-away"))
+    told = "export KAFKA_BOOTSTRAP_SERVERS=k:9092 REDIS_URL=redis://localhost:6379/0 LEADSTREAM_COLLECTOR_PORT=80"
+    assert Stack(settings, Path()).variables == f"{told} LEADSTREAM_COLLECTOR_KEY_SECRET=thrown-away"
+    own = replace(settings, kafka=Kafka("k:9092"))
+    assert Stack(own, Path()).variables == told

@@ -40,6 +40,7 @@ async def test_a_score_read_later_has_faded(site: Site) -> None:
 
 async def test_after_its_crossing_a_lead_has_left(site: Site) -> None:
     answer = await site.run("lead", "why", "ada", "--at", iso(START_MS + 31 * DAY_MS))
+    assert "MQL until 29 March 2026" in answer.out.splitlines()[0]
     assert "has left MQL on 29 March 2026" in answer.out
     assert "inactivity" in answer.out
 

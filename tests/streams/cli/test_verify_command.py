@@ -72,6 +72,8 @@ async def test_each_night_goes_on_from_the_one_before(fresh: Site, tmp_path: Pat
     answer = await fresh.run("verify", "--bases", bases)
     assert answer.out.startswith("log 0 records from the base of ")
     assert "state of 2 leads equal" in answer.out
+    [base] = (tmp_path / "bases").iterdir()  # of this day the newest is enough
+    assert answer.out.endswith(f"left a base for the next run: {base}\n")
     old = await fresh.run("verify", "--bases", bases, "--since", "2026-01-01", "--json")
     assert (old.data["records"], old.data["base_at_ms"]) == (12, None)
     assert "no base is as old as" in old.err
