@@ -8,7 +8,18 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from schemas.rows import Header, PricedRow, Row, Version, pack_row, read_header, stage_of, unpack_priced, unpack_row
+from schemas.rows import (
+    Header,
+    PricedRow,
+    Row,
+    UnreadableRowError,
+    Version,
+    pack_row,
+    read_header,
+    stage_of,
+    unpack_priced,
+    unpack_row,
+)
 
 MAX_ROW_BYTES = 256 * 1024
 NO_VERSION: Version = (-1, -1)
@@ -60,19 +71,23 @@ class RowStore:
         return self._packed.get(key)
 
     def leads_by_stage(self) -> Counter[str]:
-        """How many rows are in each stage; gone rows count for none."""
-        return Counter(stage_of(self._packed[key]) for key in self._packed.keys() - self._gone)
+        """How many rows are in each stage; gone rows count for none. `unreadable`: rows that cannot be read."""
+        return Counter(_stage(self._packed[key]) for key in self._packed.keys() - self._gone)
 
     def read(self, key: bytes) -> OpenRow | None:
         """A copy of the row. None: there is none, or it is gone.
 
         Raises:
-            UnreadableRowError: the bytes are no row.
+            UnreadableRowError: the bytes are no row; says whose.
         """
         header = self.header(key)
         if header is None or header.gone:
             return None
-        return OpenRow(unpack_row(self._packed[key]), header.version, header.wake_at, header.model_stamp)
+        try:
+            row = unpack_row(self._packed[key])
+        except UnreadableRowError as error:
+            raise UnreadableRowError(f"row {key!r}: {error}") from error
+        return OpenRow(row, header.version, header.wake_at, header.model_stamp)
 
     def read_priced(self, key: bytes) -> tuple[PricedRow, Version] | None:
         """As `read`, but only what a price is made of, and the version of the row."""
@@ -130,3 +145,10 @@ class RowStore:
         self._dirty.discard(key)
         self._gone.discard(key)
         return self._packed.pop(key, None)
+
+
+def _stage(data: bytes) -> str:
+    try:
+        return stage_of(data)
+    except UnreadableRowError:
+        return "unreadable"

@@ -99,7 +99,10 @@ METRICS: dict[MetricName, Metric] = {
         "counter", "Records from the spool that the brokers acknowledged; some count twice after a crash."
     ),
     "leadstream_worker_leads": Metric(
-        "gauge", "Leads in each stage, counted in the rows that this worker owns when it is asked.", ("stage",)
+        "gauge",
+        "Leads in each stage, counted in the rows that this worker owns when it is asked. "
+        "`unreadable`: damaged rows, for `leadstream rows mend`.",
+        ("stage",),
     ),
     "leadstream_worker_records_total": Metric(
         "counter", "Records of the events topic that were folded, by outcome.", ("outcome",)

@@ -53,7 +53,12 @@ class ScoringState:
         return self._fold.newest_row_offset
 
     def fold(self, records: Sequence[LogRecord]) -> list[Output]:
-        sent = self._fold.fold(records)
+        try:
+            sent = self._fold.fold(records)
+        except UnreadableRowError as error:  # only its header was looked at when it was restored
+            raise StopWorkerError(
+                f"{error}: it cannot be read. Make it anew from the log: leadstream rows mend"
+            ) from error
         for outcome, count in self._fold.outcomes.items():
             self._metrics.count("leadstream_worker_records_total", count, outcome=outcome)
         ticks = self._fold.outcomes["tick"]  # the worker's own; on a quiet site they would be most of what it reads

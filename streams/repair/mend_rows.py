@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from aiokafka import TopicPartition
 
 from processors.fold_partition import PartitionFold, is_meta_key
+from schemas.rows import UnreadableRowError, read_header
 from streams.kafka.brokers import Brokers
 from streams.kafka.log_epochs import epoch_of, first_records, why_not_whole
 from streams.kafka.log_reader import log_end, log_start, read_log
@@ -40,8 +41,8 @@ async def mend_rows(brokers: Brokers, topics: Topics, partitions: int, *, dry_ru
     sees another writer and ends; its next start reads what is written here.
 
     Raises:
-        CannotMendError: the record is the partition's own, or the log has lost its first records. What other partitions
-            needed may be written.
+        CannotMendError: the record is the partition's own, or is ahead of it, or the log has lost its first records. What
+            other partitions needed may be written.
         LogStalledError, aiokafka.errors.KafkaError: the broker is away.
         OldFoldError: the log was written for a newer fold.
     """
@@ -49,10 +50,11 @@ async def mend_rows(brokers: Brokers, topics: Topics, partitions: int, *, dry_ru
     mended = []
     for number in range(partitions):
         fold = _fresh(topics, number, partitions, models)
-        live, _ = await read_live_rows(brokers, fold, TopicPartition(topics.rows, number), None)
+        live, _ = await read_live_rows(brokers, fold, TopicPartition(topics.rows, number), None, with_bodies=True)
         if not live.unreadable:
             continue
         rows = await _rows_of_log(brokers, topics, _fresh(topics, number, partitions, models), number, live)
+        _require_that_they_win(TopicPartition(topics.rows, number), rows, live)
         if not dry_run:
             async with RecordWriter.open(brokers) as writer:
                 await writer.write([(TopicPartition(topics.rows, number), key, row) for key, row in rows.items()])
@@ -82,6 +84,30 @@ async def _rows_of_log(
         if record.key in live.unreadable or concerns_all(record):
             fold.fold([record])
     return {key: fold.rows.packed(key) for key in live.unreadable}
+
+
+def _require_that_they_win(tp: TopicPartition, rows: Mapping[bytes, bytes | None], live: LiveRows) -> None:
+    """The highest version wins. A row that a worker wrote before it died may be ahead of the partition's own row."""
+    for key, row in rows.items():
+        before = live.rows.header(key)
+        if (
+            row is not None
+            and before is not None
+            and before.version > read_header(row).version
+            and _is_damaged(live, key)
+        ):
+            raise CannotMendError(
+                f"{tp.topic}/{tp.partition} offset {live.unreadable[key].offset} key {key!r} cannot be read "
+                f"({live.unreadable[key].why}) and is ahead of the partition's own row: rebuild the rows, see docs/runbook.md"
+            )
+
+
+def _is_damaged(live: LiveRows, key: bytes) -> bool:
+    try:
+        live.rows.read(key)
+    except UnreadableRowError:
+        return True
+    return False
 
 
 def _mended(number: int, key: bytes, offset: int, why: str, rows: Mapping[bytes, bytes | None]) -> MendedRow:

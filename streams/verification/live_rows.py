@@ -8,7 +8,7 @@ from aiokafka import TopicPartition
 from processors.fold_partition import MODEL_PREFIX, PartitionFold, is_meta_key
 from processors.row_store import RowStore
 from schemas.codec import UndecodableError
-from schemas.rows import UnreadableRowError
+from schemas.rows import UnreadableRowError, read_header, unpack_row
 from streams.engine.unreadable import Unreadable
 from streams.kafka.brokers import Brokers
 from streams.kafka.log_reader import read_log
@@ -36,19 +36,31 @@ class LiveRows:
 
 
 async def read_live_rows(
-    brokers: Brokers, fold: PartitionFold, tp: TopicPartition, only: Collection[bytes] | None
+    brokers: Brokers,
+    fold: PartitionFold,
+    tp: TopicPartition,
+    only: Collection[bytes] | None,
+    *,
+    with_bodies: bool = False,
 ) -> tuple[LiveRows, list[Difference]]:
     """Read the changelog partition to its true end by the rule of recovery, into a fresh `fold`.
 
-    `only` restricts it to these leads. Second: what is wrong with the changelog itself; what is damaged comes first.
+    `only` restricts it to these leads. `with_bodies`: a row is unreadable, too, if only its header can be read, which
+    recovery leaves to the fold. Second: what is wrong with the changelog itself; what is damaged comes first.
     """
+
+    def restore(key: bytes, value: bytes | None) -> None:
+        fold.restore(key, value)
+        if with_bodies and value is not None and not is_meta_key(key) and not read_header(value).gone:
+            unpack_row(value)
+
     models: dict[bytes, bytes] = {}
     unreadable = Unreadable()
     async for record in read_log(brokers, [tp]):
         key = record.key or b""
         if not is_meta_key(key) and only is not None and key not in only:
             continue
-        if not unreadable.take(record, fold.restore, (UnreadableRowError, UndecodableError)):
+        if not unreadable.take(record, restore, (UnreadableRowError, UndecodableError)):
             continue
         if key.startswith(MODEL_PREFIX) and record.value is not None:
             models[key] = record.value

@@ -273,3 +273,6 @@ def test_leads_are_counted_by_stage() -> None:
     restored.restored()
     assert restored.rows.leads_by_stage() == before
     assert sum(before.values()) == 2
+    gone = pack_row((9, 0), 0, 0, None)  # the header alone
+    restored.restore(LEAD, gone + b"\xc1")
+    assert restored.rows.leads_by_stage() == {"unreadable": 1, **dict.fromkeys(before, 1)}

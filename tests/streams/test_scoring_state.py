@@ -85,3 +85,15 @@ async def test_nothing_of_the_batch_is_sent_and_the_offset_does_not_move() -> No
         partitions.fold(Batch(partition, log(*[BAD] * 500), follows=1))
     assert sent == []
     assert partition.next_offset == 1
+
+
+def test_a_row_whose_body_cannot_be_read_stops_the_worker_and_names_the_command() -> None:
+    state = state_of(DeadShare())
+    state.fold(log(GOOD))
+    rows = dict(state.take_checkpoint(2))
+    after = ScoringState(PartitionFold("events", 0, 1), 0, TOPICS, CountingMetrics(), DeadShare())
+    for key, value in rows.items():
+        after.restore(key, (value or b"")[:-3] if key == b"1a" else value)
+    after.restored()
+    with pytest.raises(StopWorkerError, match=r"row b'1a': .* cannot be read. .*: leadstream rows mend"):
+        after.fold(log(GOOD, first=2))

@@ -8,6 +8,7 @@ from aiokafka.admin import RecordsToDelete
 from processors.fold_partition import PART_KEY
 from schemas.codec import encode
 from schemas.keys import CONTROL_KEY, partition_of
+from schemas.rows import pack_row, read_header, unpack_row
 from streams.kafka.provision import admin_client
 from streams.kafka.topics import Topics
 from streams.repair.mend_rows import CannotMendError, mend_rows
@@ -54,6 +55,31 @@ async def test_a_row_that_cannot_be_read_comes_back_from_the_log(log: ScoredLog)
     assert (await log.records(log.topics.rows, number))[-1].value is None
     assert await differences(log) == []
     assert await mend_rows(log.brokers, log.topics, log.partitions) == []
+
+
+async def test_a_row_whose_header_alone_can_be_read_comes_back_too(log: ScoredLog) -> None:
+    before = (await log.rows_of(ADA))[-1]
+    await log.write_row(partition_of(ADA, log.partitions), ADA, before[:-3])
+    assert len(await differences(log)) >= 1
+    [mended] = await mend_rows(log.brokers, log.topics, log.partitions)
+    assert (mended.key, mended.is_row) == ("1visitor-0", True)
+    assert (await log.rows_of(ADA))[-1] == before
+    assert await differences(log) == []
+    assert await mend_rows(log.brokers, log.topics, log.partitions) == []
+
+
+async def test_a_damaged_row_that_would_beat_the_one_of_the_log_is_refused(log: ScoredLog) -> None:
+    """What a worker wrote of a later record before it died, and then was damaged."""
+    before = (await log.rows_of(ADA))[-1]
+    header = read_header(before)
+    epoch, offset = header.version
+    ahead = pack_row((epoch, offset + 100), header.wake_at, header.model_stamp, unpack_row(before))[:-3]
+    await log.write_row(partition_of(ADA, log.partitions), ADA, ahead)
+    with pytest.raises(
+        CannotMendError, match=r"key b'1visitor-0' cannot be read .* is ahead of the partition's own row"
+    ):
+        await mend_rows(log.brokers, log.topics, log.partitions)
+    assert (await log.rows_of(ADA))[-1] == ahead
 
 
 async def test_the_partitions_own_record_is_not_made_up(log: ScoredLog) -> None:
