@@ -45,6 +45,7 @@ class KafkaEventProducer:
         self._connection = dict(connection or {})
         self._producer: AIOKafkaProducer | None = None
         self._failed_at: float | None = None
+        self._trouble_at: float | None = None  # the last failure of a trouble that was told
         self._connecting: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -83,31 +84,37 @@ class KafkaEventProducer:
                 await asyncio.gather(*acknowledgements)
             self._sent()
         except TimeoutError as error:
-            said = self._failed(f"no acknowledgement within {self._deadline_seconds:g} s")
-            raise BrokerUnavailableError(said) from error
+            raise self._unavailable(f"no acknowledgement within {self._deadline_seconds:g} s") from error
         except MessageSizeTooLargeError as error:
-            said = self._failed(f"{error!r}: set max.message.bytes of the topic to {MAX_RECORD_BYTES} or more")
-            raise RecordRefusedError(said) from error
+            self._failed()
+            raise RecordRefusedError(
+                f"{error!r}: set max.message.bytes of the topic to {MAX_RECORD_BYTES} or more"
+            ) from error
         except KafkaError as error:
-            raise BrokerUnavailableError(self._failed(_advice(error))) from error
+            raise self._unavailable(_advice(error)) from error
         except AssertionError as error:  # how aiokafka says that there is no such partition
-            said = self._failed(f"{error}: compare the topics with: leadstream topics check")
-            raise RecordRefusedError(said) from error
+            self._failed()
+            raise RecordRefusedError(f"{error}: compare the topics with: leadstream topics check") from error
         finally:
             for acknowledgement in acknowledgements:
                 acknowledgement.add_done_callback(_retrieve)
 
     def _sent(self) -> None:
-        if self._failed_at is not None:
+        self._failed_at = None
+        if self._trouble_at is not None and asyncio.get_running_loop().time() - self._trouble_at > UNREADY_SECONDS:
+            self._trouble_at = None
             log.warning("the brokers at %s take records again", self._servers)
-            self._failed_at = None
 
-    def _failed(self, detail: str) -> str:
-        """Told once, until records are taken again."""
-        if self._failed_at is None:
-            log.warning("the brokers at %s do not take records: %s", self._servers, detail)
+    def _unavailable(self, detail: str) -> BrokerUnavailableError:
+        """Told once, until nothing has failed for a while: where one partition has no leader, the others go on."""
+        if self._trouble_at is None:
+            log.warning("the brokers at %s do not take all records: %s", self._servers, detail)
+        self._failed()
+        self._trouble_at = self._failed_at
+        return BrokerUnavailableError(detail)
+
+    def _failed(self) -> None:
         self._failed_at = asyncio.get_running_loop().time()
-        return detail
 
     async def _hand_over(self, producer: AIOKafkaProducer, record: OutgoingRecord) -> asyncio.Future[Any]:
         count = self._partitions.get(record.topic)
@@ -132,8 +139,9 @@ class KafkaEventProducer:
             with attempt:
                 try:
                     await self._connect_once()
-                except (KafkaError, OSError, BrokerUnavailableError) as error:
-                    log.warning("cannot connect to the brokers at %s, trying again: %s", self._servers, error)
+                except (KafkaError, OSError) as error:  # who raises BrokerUnavailableError has told
+                    why = str(error) or type(error).__name__
+                    log.warning("cannot connect to the brokers at %s, trying again: %s", self._servers, why)
                     raise
 
     async def _connect_once(self) -> None:

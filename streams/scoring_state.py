@@ -57,7 +57,7 @@ class ScoringState:
             sent = self._fold.fold(records)
         except UnreadableRowError as error:  # only its header was looked at when it was restored
             raise StopWorkerError(
-                f"{error}: it cannot be read. Make it anew from the log: leadstream rows mend"
+                f"partition {self._number}: {error}: it cannot be read. Make it anew from the log: leadstream rows mend"
             ) from error
         for outcome, count in self._fold.outcomes.items():
             self._metrics.count("leadstream_worker_records_total", count, outcome=outcome)

@@ -55,8 +55,11 @@ class Stack:
     def variables(self) -> str:
         """What a shell has to be told so that `leadstream` commands find this stack."""
         kafka, redis, collector = self.settings.kafka, self.settings.redis, self.settings.collector
-        # On a broker of one's own the shell has the secret already. In memory it is worth nothing once this ends.
-        secret = f" LEADSTREAM_COLLECTOR_KEY_SECRET={collector.key_secret}" if kafka.embedded else ""
+        # The one of a broker in memory is made up, and worth nothing once this ends; that of the settings is not told.
+        secret = ""
+        if kafka.embedded:
+            name = "LEADSTREAM_COLLECTOR_KEY_SECRET"
+            secret = f" {name}={collector.key_secret} {name}_FILE="  # a file would win
         return (
             f"export KAFKA_BOOTSTRAP_SERVERS={kafka.bootstrap_servers} REDIS_URL={redis.url} "
             f"LEADSTREAM_COLLECTOR_PORT={collector.port}{secret}"

@@ -2,7 +2,7 @@
 
 import logging
 from types import TracebackType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from streams.cli.printing import escaped
 
@@ -38,13 +38,14 @@ class _Seldom(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._told_at: dict[str, float] = {}
+        self._told_at: dict[tuple[Any, ...], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not record.name.startswith("aiokafka"):
             return True
-        kind = str(record.msg)  # without its arguments
-        if record.created - self._told_at.get(kind, 0.0) < SELDOM_SECONDS:
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        kind = record.name, str(record.msg), *map(type, arguments)  # not what they are: an address, an error's text
+        if 0 <= record.created - self._told_at.get(kind, 0.0) < SELDOM_SECONDS:
             return False
         self._told_at[kind] = record.created
         return True

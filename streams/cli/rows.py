@@ -37,7 +37,7 @@ def mend(context: click.Context, dry_run: bool, as_json: bool) -> None:
     leadstream rows mend
     leadstream verify
 
-    Exit code 1: the log does not reach back far enough, or the record is the partition's own.
+    Exit code 1: the log does not reach back far enough, or the record is the partition's own, or ahead of it.
     """
     settings = settings_of(context)
     try:

@@ -217,12 +217,9 @@ class _Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
             for partition, offset in (await self._consumer.beginning_offsets(list(fresh))).items():
                 self._consumer.seek(partition, offset)
             self._rewound |= fresh
-        log.info(
-            "sink %s: delivers %d partitions of %s",
-            self._run.name,
-            len(assigned),
-            ", ".join(sorted({tp.topic for tp in assigned})),
-        )
+        topics = ", ".join(sorted({tp.topic for tp in assigned}))
+        share = f"{len(assigned)} partitions of {topics}" if assigned else "nothing: others have all partitions"
+        log.info("sink %s: delivers %s", self._run.name, share)
         self._status.joined = True
 
 

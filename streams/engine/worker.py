@@ -229,10 +229,11 @@ class Worker:
         self._vitals.stopping_at = time.monotonic()
         with contextlib.suppress(Exception):
             self._consumer.hold()
+        owed = any(partition.next_offset != partition.committed_offset for partition in self.partitions)
         if not self._failed.is_set():
             try:
                 async with asyncio.timeout(self.settings.drain_seconds):
-                    await self._checkpoint.run()
+                    owed = not await self._checkpoint.run() and owed
             except TimeoutError:
                 self.fail(f"the last checkpoint was not done within {self.settings.drain_seconds:g} s")
         self.partitions.drop()
@@ -242,7 +243,12 @@ class Worker:
         except TimeoutError:
             logger.warning("the group was not left within %g s; it will notice by itself", STOP_SECONDS)
         if not self._failed.is_set():
-            logger.info("stopped; all that was folded is durable")
+            end = (
+                "who owns these partitions next folds the last records again"
+                if owed
+                else "all that was folded is durable"
+            )
+            logger.info("stopped; %s", end)
 
     async def _fold(self, batch: Batch) -> None:
         try:

@@ -50,7 +50,7 @@ async def mend_rows(brokers: Brokers, topics: Topics, partitions: int, *, dry_ru
     mended = []
     for number in range(partitions):
         fold = _fresh(topics, number, partitions, models)
-        live, _ = await read_live_rows(brokers, fold, TopicPartition(topics.rows, number), None, with_bodies=True)
+        live, _ = await read_live_rows(brokers, fold, TopicPartition(topics.rows, number), None)
         if not live.unreadable:
             continue
         rows = await _rows_of_log(brokers, topics, _fresh(topics, number, partitions, models), number, live)

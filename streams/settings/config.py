@@ -62,7 +62,9 @@ class Redis:
     def place(self) -> str:
         """Host and port, or the socket: the address without the password."""
         parts = urlsplit(self.url)
-        return parts.path if parts.scheme == "unix" else f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
+        host = parts.hostname or "localhost"
+        host = f"[{host}]" if ":" in host else host
+        return parts.path if parts.scheme == "unix" else f"{host}:{parts.port or 6379}"
 
 
 @dataclass(frozen=True)

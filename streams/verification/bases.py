@@ -21,6 +21,7 @@ KEPT = 7
 """So many bases stay in a directory, the newest of each day (UTC): a week, however often a day it is verified."""
 
 _DAY_LENGTH = len("20260302")
+_NAMES = "[0-9]" * _DAY_LENGTH + "T*"
 _FORMAT = 1
 _TABLES = f"""
 PRAGMA journal_mode = OFF;
@@ -73,6 +74,10 @@ class Base:
                         fold.restore(key, value)
             fold.restored()
         except (sqlite3.Error, TypeError, UnreadableRowError, UndecodableError) as error:
+            if not self.path.exists():
+                raise BaseError(
+                    f"{self.path} was removed by another verification, which left a newer one: run it again"
+                ) from error
             raise _damaged(self.path, f"partition {number}: {error}") from error
         if digest.digest() != wanted:
             raise _damaged(self.path, f"partition {number} has other bytes than were written")
@@ -136,7 +141,7 @@ class Bases:
         path = self.directory / _name(now_ms)
         with ExitStack() as stack:
             try:
-                draft = stack.enter_context(draft_of(path))
+                draft = stack.enter_context(draft_of(path, _NAMES))
             except BlockingIOError as error:
                 raise BaseError(
                     f"another verification uses {self.directory}: wait until it has ended, or name another directory"
@@ -161,7 +166,7 @@ class Bases:
 
     def _paths(self) -> list[Path]:
         """Of the bases, the newest first."""
-        return sorted(self.directory.glob("[0-9]" * _DAY_LENGTH + "T*.base"), reverse=True)
+        return sorted(self.directory.glob(f"{_NAMES}.base"), reverse=True)
 
     def _remove_old(self) -> None:
         paths, newest = self._paths(), dict[str, Path]()

@@ -10,10 +10,11 @@ _SUFFIX = ".draft"
 
 
 @contextmanager
-def draft_of(path: Path) -> Iterator[Path]:
+def draft_of(path: Path, names: str) -> Iterator[Path]:
     """An empty file beside `path` that its owner alone can read. Unless it was moved away, it is gone at the end.
 
-    The directory, which is made if it is missing, belongs to this run until then. What a killed one left is removed first.
+    The directory, which is made if it is missing, belongs to this run until then. What a killed one left is removed first:
+    drafts of files whose names, without the suffix, match `names`.
 
     Raises:
         BlockingIOError: another run has the directory.
@@ -24,7 +25,7 @@ def draft_of(path: Path) -> Iterator[Path]:
     directory = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for left in path.parent.glob(f"*{_SUFFIX}*"):  # a journal, too, which an older build had beside it
+        for left in path.parent.glob(f"{names}{_SUFFIX}*"):  # a journal, too, which an older build had beside it
             left.unlink()
         draft.touch(mode=0o600, exist_ok=False)
         try:

@@ -8,8 +8,9 @@ from aiokafka import TopicPartition
 from processors.fold_partition import MODEL_PREFIX, PartitionFold, is_meta_key
 from processors.row_store import RowStore
 from schemas.codec import UndecodableError
+from schemas.records import LogRecord
 from schemas.rows import UnreadableRowError, read_header, unpack_row
-from streams.engine.unreadable import Unreadable
+from streams.engine.unreadable import Damage, Unreadable
 from streams.kafka.brokers import Brokers
 from streams.kafka.log_reader import read_log
 from streams.verification.bounds import Bounds, bounds_of
@@ -36,36 +37,28 @@ class LiveRows:
 
 
 async def read_live_rows(
-    brokers: Brokers,
-    fold: PartitionFold,
-    tp: TopicPartition,
-    only: Collection[bytes] | None,
-    *,
-    with_bodies: bool = False,
+    brokers: Brokers, fold: PartitionFold, tp: TopicPartition, only: Collection[bytes] | None
 ) -> tuple[LiveRows, list[Difference]]:
     """Read the changelog partition to its true end by the rule of recovery, into a fresh `fold`.
 
-    `only` restricts it to these leads. `with_bodies`: a row is unreadable, too, if only its header can be read, which
-    recovery leaves to the fold. Second: what is wrong with the changelog itself; what is damaged comes first.
+    `only` restricts it to these leads. Rows whose header alone can be read, which recovery leaves to the fold, are
+    unreadable here. Second: what is wrong with the changelog itself; what is damaged comes first.
     """
-
-    def restore(key: bytes, value: bytes | None) -> None:
-        fold.restore(key, value)
-        if with_bodies and value is not None and not is_meta_key(key) and not read_header(value).gone:
-            unpack_row(value)
-
     models: dict[bytes, bytes] = {}
-    unreadable = Unreadable()
+    unreadable, broken = Unreadable(), dict[bytes, Damage]()
     async for record in read_log(brokers, [tp]):
         key = record.key or b""
         if not is_meta_key(key) and only is not None and key not in only:
             continue
-        if not unreadable.take(record, restore, (UnreadableRowError, UndecodableError)):
+        if not unreadable.take(record, fold.restore, (UnreadableRowError, UndecodableError)):
             continue
+        if not is_meta_key(key) and fold.rows.packed(key) is record.value:  # else an older record is the newest row
+            _look_inside(record, broken)
         if key.startswith(MODEL_PREFIX) and record.value is not None:
             models[key] = record.value
         elif key.startswith(MODEL_PREFIX):
             models.pop(key, None)
+    unreadable.update({key: damage for key, damage in broken.items() if key not in unreadable})
     found = [_unreadable(tp, key, *unreadable[key]) for key in unreadable]
     unusable = None
     try:
@@ -75,6 +68,17 @@ async def read_live_rows(
         found.append(Difference(f"{tp.topic}/{tp.partition}", "partition's own row", f"unusable ({error})", "usable"))
     found += [_stale(key, tp) for key, _ in fold.rows.take_dirty(0)]  # what recovery would write again
     return LiveRows(fold.rows, bounds_of(fold), models | fold.own_row(), unreadable, unusable), found
+
+
+def _look_inside(record: LogRecord, broken: dict[bytes, Damage]) -> None:
+    """`broken`: key -> its newest row, whose body cannot be read."""
+    key, value = record.key or b"", record.value
+    broken.pop(key, None)
+    try:
+        if value is not None and not read_header(value).gone:
+            unpack_row(value)
+    except UnreadableRowError as error:
+        broken[key] = Damage(record.offset, str(error))
 
 
 def _unreadable(tp: TopicPartition, key: bytes, offset: int, why: str) -> Difference:

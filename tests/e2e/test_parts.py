@@ -134,9 +134,12 @@ async def test_parts_say_what_they_work_on_and_end_with_0_when_they_are_told_to_
             child.send(signal.SIGTERM)
         await eventually(lambda: all(child.exit_code is not None for child in children), seconds=30)
         assert [child.exit_code for child in children] == [0, 0]
-        said = [line.split(": ", 1)[1] for line in parts.log("worker").splitlines()]
-        assert said[0].startswith("owns partitions [0, ")
-        assert said[1:] == ["stopped; all that was folded is durable"]
+        log = parts.log("worker")
+        said = [line.partition(" streams.engine.worker: ")[2] for line in log.splitlines()]
+        owns, stopped = filter(None, said)
+        assert owns.startswith("owns partitions [0, ")
+        assert stopped == "stopped; all that was folded is durable"
+        assert "Starting..." not in log  # as Faust says of each of its services
         assert f"sink redis: delivers {2 * PARTITIONS} partitions of {prefix}" in parts.log("sink-redis")
 
 

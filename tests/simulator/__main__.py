@@ -23,7 +23,10 @@ def main() -> int:
 
 def _seeds(text: str) -> range:
     first, _, last = text.partition("-")
-    return range(int(first), int(last or first) + 1)
+    seeds = range(int(first), int(last or first) + 1)
+    if not seeds:
+        raise argparse.ArgumentTypeError("the last seed is before the first")
+    return seeds
 
 
 if __name__ == "__main__":

@@ -132,6 +132,17 @@ def test_without_a_protection_some_run_fails(
     assert any(lines and re.search(harm, "\n".join([*run.trace, *lines])) for run, lines in map(play, range(500)))
 
 
+def test_a_checkpoint_in_the_right_order_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So what the two above do comes of the order, not of what else they leave out."""
+
+    async def in_order(self: Checkpoint) -> bool:
+        return await _checkpoint_in_order(self, "outputs", "rows", "commit")
+
+    monkeypatch.setattr(Checkpoint, "_run_once", in_order)
+    runs = [play(seed) for seed in range(500)]
+    assert not [lines for run, lines in runs if re.search("is missing|is committed", "\n".join([*run.trace, *lines]))]
+
+
 def test_a_worker_that_is_merely_broken_does_none_of_these_harms(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: Any) -> None:
         raise AttributeError("renamed")

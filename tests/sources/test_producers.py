@@ -273,18 +273,44 @@ async def test_a_broker_that_is_killed_and_comes_back_is_used_again(caplog: pyte
             await kafka.boot()
             await eventually(lambda: sent(producer, b"one"), seconds=30)
             kafka.kill()
-            for _ in range(2):
-                with pytest.raises(BrokerUnavailableError):
-                    await producer.send([OutgoingRecord("events", b"1a", b"away in the middle")])
+            with pytest.raises(BrokerUnavailableError):
+                await producer.send([OutgoingRecord("events", b"1a", b"away in the middle")])
             await kafka.boot()
             await eventually(lambda: sent(producer, b"two"), seconds=30)
         values = [record.value for record in await consume(kafka.bootstrap_servers, "events")]
         assert {b"one", b"two"} <= set(values), "what was acknowledged is there"
-    told = [
-        record.message.partition(kafka.bootstrap_servers)[2] for record in caplog.records if "brokers" in record.message
-    ]
-    assert {line.partition(":")[0] for line in told[:-2]} == {", trying again"}
-    assert [line.partition(":")[0] for line in told[-2:]] == [" do not take records", " take records again"]
+    attempt = f"cannot connect to the brokers at {kafka.bootstrap_servers}, trying again: "
+    assert [said for said in told_by(caplog) if said.startswith(attempt) and said != attempt]
+
+
+async def test_a_trouble_is_told_once_and_so_is_its_end(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sources.kafka_producer.UNREADY_SECONDS", 0.3)
+    async with EmbeddedBroker.start() as broker:
+        await create_topic(broker.bootstrap_servers, "events")
+        async with kafka_producer(broker.bootstrap_servers, "events", deadline_seconds=0.2) as producer:
+            await eventually(lambda: sent(producer, b"before"))
+            caplog.clear()
+            broker.child.send(signal.SIGSTOP)
+            try:
+                for _ in range(3):
+                    with pytest.raises(BrokerUnavailableError):
+                        await producer.send([OutgoingRecord("events", b"1a", b"during")])
+            finally:
+                broker.child.send(signal.SIGCONT)
+
+            async def is_over() -> bool:
+                return await sent(producer, b"after") and len(told_by(caplog)) > 1
+
+            await eventually(is_over)
+    trouble, end = told_by(caplog)
+    assert trouble.startswith(f"the brokers at {broker.bootstrap_servers} do not take all records: ")
+    assert end == f"the brokers at {broker.bootstrap_servers} take records again"
+
+
+def told_by(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message for record in caplog.records if record.name == "sources.kafka_producer"]
 
 
 async def test_a_stop_ends_in_time_although_the_broker_hangs() -> None:

@@ -42,6 +42,9 @@ def test_it_is_told_which_model_is_in_force_and_what_it_replaces(activation: Act
 def test_the_secret_of_keys_is_told_only_where_it_ends_with_the_command() -> None:
     settings = Settings(kafka=Kafka("k:9092", embedded=True), collector=Collector(port=80, key_secret="thrown-away"))
     told = "export KAFKA_BOOTSTRAP_SERVERS=k:9092 REDIS_URL=redis://localhost:6379/0 LEADSTREAM_COLLECTOR_PORT=80"
-    assert Stack(settings, Path()).variables == f"{told} LEADSTREAM_COLLECTOR_KEY_SECRET=thrown-away"
+    assert (
+        Stack(settings, Path()).variables
+        == f"{told} LEADSTREAM_COLLECTOR_KEY_SECRET=thrown-away LEADSTREAM_COLLECTOR_KEY_SECRET_FILE="
+    )
     own = replace(settings, kafka=Kafka("k:9092"))
     assert Stack(own, Path()).variables == told

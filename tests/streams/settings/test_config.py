@@ -10,6 +10,7 @@ from streams.settings.config import (
     Channel,
     Collector,
     Play,
+    Redis,
     Settings,
     SettingsError,
     WriteKey,
@@ -276,3 +277,17 @@ def test_a_section_that_is_no_table_is_told_although_a_variable_gives_one_of_its
     path.write_text("kafka = 3")
     with pytest.raises(SettingsError, match=r"^leadstream\.toml:1: kafka is not a table$"):
         load_settings(str(path), {"KAFKA_BOOTSTRAP_SERVERS": "h:1"})
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("redis://app:hunter2@cache:6390/3", "cache:6390"),
+        ("rediss://cache", "cache:6379"),
+        ("redis://", "localhost:6379"),
+        ("redis://:hunter2@[::1]/0", "[::1]:6379"),
+        ("unix://app:hunter2@/run/redis.sock?db=3", "/run/redis.sock"),
+    ],
+)
+def test_the_place_of_redis_has_no_password(url: str, place: str) -> None:
+    assert Redis(url).place == place

@@ -151,8 +151,16 @@ def test_what_a_killed_process_left_is_removed_when_the_next_begins(bases: Bases
     [left] = bases.directory.iterdir()  # no journal: pages of rows would stand in it, too
     assert left.suffix == ".draft"
     left.with_suffix(".draft-journal").write_bytes(b"as a release before this one left it")
+    (bases.directory / "offer.draft.txt").write_text("somebody else's")
     base = make(bases, 5_000)
-    assert list(bases.directory.iterdir()) == [base.path]
+    assert sorted(path.name for path in bases.directory.iterdir()) == [base.path.name, "offer.draft.txt"]
+
+
+def test_a_base_that_another_verification_removed_is_no_damage(bases: Bases) -> None:
+    base = make(bases, 5_000)
+    base.path.unlink()
+    with pytest.raises(BaseError, match=r"was removed by another verification, .*: run it again"):
+        restored(base, 0)
 
 
 def test_two_do_not_use_a_directory_at_the_same_time(bases: Bases) -> None:

@@ -59,3 +59,17 @@ async def test_a_partition_without_its_model_is_damaged(log: ScoredLog, value: b
     with pytest.raises(NotOfTheLogError) as refused:
         await find_losses(log.brokers, log.topics, log.partitions)
     assert str(refused.value) == str(found[0])
+
+
+async def test_the_newest_row_has_a_body_that_can_be_read(log: ScoredLog) -> None:
+    number = partition_of(ADA, log.partitions)
+    older, newest = await log.rows_of(ADA)
+    await log.write_row(number, ADA, newest[:-3])
+    await log.write_row(number, ADA, older)  # does not stand in for it: the highest version wins
+    rows, found = await live(log)
+    assert rows.damaged
+    assert "unreadable" in found[0].live
+    with pytest.raises(NotOfTheLogError, match="unreadable"):
+        await find_losses(log.brokers, log.topics, log.partitions)
+    await log.write_row(number, ADA, newest)
+    assert not (await live(log))[0].damaged

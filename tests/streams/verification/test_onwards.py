@@ -16,7 +16,7 @@ from schemas.codec import decode, encode
 from schemas.keys import CONTROL_KEY, partition_of
 from streams.kafka.provision import admin_client
 from streams.kafka.topics import Topics
-from streams.verification.bases import Base, Bases
+from streams.verification.bases import Base, BaseError, Bases
 from streams.verification.bounds import Bounds
 from streams.verification.live_rows import read_live_rows
 from streams.verification.onwards import NothingToFoldFromError, Onwards
@@ -91,6 +91,24 @@ async def test_each_night_looks_at_what_came_since_the_one_before(log: ScoredLog
     assert busy.dead_letters == 2  # that one, and a record without a lead
     assert busy.records == busy.accepted + 1 + log.partitions  # and a tick in each
     assert 0 < busy.transitions < (await verify(log.brokers, log.topics, log.partitions)).transitions
+
+
+async def test_a_base_is_chosen_while_no_other_run_can_remove_it(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest, chosen = Bases.newest, []
+
+    def newest_of_mine(self: Bases, not_after_ms: int | None = None) -> Base | None:
+        with pytest.raises(BaseError, match="another verification uses"), self.begin(1):
+            pass
+        chosen.append(newest(self, not_after_ms))
+        return chosen[-1]
+
+    monkeypatch.setattr(Bases, "newest", newest_of_mine)
+    for _ in range(2):
+        assert (await nights.verify()).equal
+    first, second = chosen
+    assert (first, second is not None) == (None, True)
 
 
 async def test_a_base_that_is_taken_while_workers_die_is_as_good_as_an_exact_one(
