@@ -1,5 +1,6 @@
 """The log of a long-running part, on stderr: one line each, and nothing in it that a terminal obeys."""
 
+import faulthandler
 import logging
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -11,6 +12,7 @@ _ExcInfo: TypeAlias = (
 )  # as sys.exc_info() gives it
 
 SELDOM_SECONDS = 30.0
+_TALKATIVE = ("aiokafka", "asyncio")
 _LEVELS = {
     "aiokafka": logging.WARNING,
     "faust": logging.WARNING,
@@ -34,17 +36,20 @@ class _OneLine(logging.Formatter):
 
 
 class _Seldom(logging.Filter):
-    """The client tells each of ten attempts per second to reach a broker that is away. Once in a while is enough."""
+    """The client tells each of ten attempts per second to reach a broker that is away, asyncio each of a thousand to
+    take a connection without a free descriptor. Once in a while is enough.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._told_at: dict[tuple[Any, ...], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if not record.name.startswith("aiokafka"):
+        if not record.name.startswith(_TALKATIVE):
             return True
         arguments = record.args if isinstance(record.args, tuple) else ()
-        kind = record.name, str(record.msg), *map(type, arguments)  # not what they are: an address, an error's text
+        # Not what the arguments are: an address, an error's text. asyncio tells the object in further lines.
+        kind = record.name, str(record.msg).partition("\n")[0], *map(type, arguments)
         if 0 <= record.created - self._told_at.get(kind, 0.0) < SELDOM_SECONDS:
             return False
         self._told_at[kind] = record.created
@@ -52,6 +57,7 @@ class _Seldom(logging.Filter):
 
 
 def log_to_stderr() -> None:
+    faulthandler.enable()  # a library that dies without memory dies with a reason, too
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(_Seldom())

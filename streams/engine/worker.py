@@ -115,8 +115,8 @@ class Worker:
         if self._vitals.failed_at is None:
             self._vitals.failed_at = time.monotonic()
             self._vitals.failure = reason
-            logger.critical("worker stops: %s", reason)
             self._failed.set()
+            logger.critical("worker stops: %s", reason)
 
     def request_stop(self) -> None:
         """As SIGTERM: last checkpoint, leave the group (not with an instance id: it keeps the partitions), exit code 0."""
@@ -163,6 +163,7 @@ class Worker:
 
     async def _main(self, on_started: Callable[[], Coroutine[Any, Any, None]] | None) -> int:
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._on_lost_error)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.request_stop)
         self._app = make_app(self.settings, self, fold=self._fold, on_assigned=self._on_assigned)
@@ -181,6 +182,13 @@ class Worker:
         finally:
             for task in (*beside, *ends, starting):
                 task.cancel()
+
+    def _on_lost_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Of an error that no task awaits. Without memory nothing else gets on either, so it is better to end early."""
+        if isinstance(context.get("exception"), MemoryError):
+            self.fail(f"no memory: {context['message']}")
+        else:
+            loop.default_exception_handler(context)
 
     def _beside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run beside the worker; an error there ends it."""

@@ -85,6 +85,9 @@ async def _short_of(site: Site, name: str, limit: str) -> None:
 
 
 def gives_a_reason(ending: Ending) -> bool:
+    """Without memory Python or a library may end it by a signal: the reason is then where it was."""
+    if ending.code in {-signal.SIGABRT, -signal.SIGSEGV}:
+        return "Fatal Python error: " in ending.said
     return ending.code > 0 and any(word in ending.said for word in ("worker stops:", "ending the process", "Error"))
 
 

@@ -1,5 +1,6 @@
 """What a run is told, and what it ends with. No process runs."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import pytest
 
 from tests.chaos import __main__ as runner
+from tests.chaos.faults_of_workers import gives_a_reason
+from tests.chaos.site import Ending
 
 
 @pytest.fixture
@@ -61,3 +64,19 @@ def test_the_leftovers_of_a_run_that_was_killed_are_not_used(
         _main(monkeypatch, "--logs", str(tmp_path))
     assert (ended.value.code, ran) == (2, [])
     assert "is not empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "reason"),
+    [
+        (70, "worker stops: no memory: Exception in callback", True),
+        (1, "MemoryError", True),
+        (0, "worker stops: a reason", False),
+        (70, "it just ended", False),
+        (-signal.SIGSEGV, "MemoryError", False),
+        (-signal.SIGSEGV, "Fatal Python error: Segmentation fault", True),
+        (-signal.SIGKILL, "Fatal Python error: Segmentation fault", False),
+    ],
+)
+def test_an_end_for_want_of_something_has_a_reason(code: int, said: str, reason: bool) -> None:
+    assert gives_a_reason(Ending(code, said)) is reason

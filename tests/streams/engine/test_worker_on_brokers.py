@@ -282,6 +282,12 @@ async def test_a_fold_that_raises_ends_it_and_the_next_one_is_exact(site: Site) 
     await site.check()
 
 
+async def test_without_memory_it_ends_with_the_reason_although_no_task_has_failed(site: Site) -> None:
+    worker = await site.worker(no_memory=True)
+    assert await worker.wait() == EXIT_STUCK, worker.log()
+    assert "worker stops: no memory: Exception in callback" in worker.log()
+
+
 async def test_a_blocked_event_loop_is_ended_from_the_watchdog_thread(site: Site) -> None:
     settings = dataclasses.replace(site.settings, stall_seconds=2.0)
     await site.load.send(1)
