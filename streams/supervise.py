@@ -85,8 +85,10 @@ class _Warnings:
         for line in text.decode("utf-8", "replace").splitlines():
             for level in (" WARNING ", " ERROR "):
                 _, is_one, said = line.partition(level)
+                logger, _, message = said.partition(": ")
                 if is_one:
-                    found.append(_readable(said.partition(": ")[2]))
+                    if not logger.startswith("aiokafka"):  # the collector says the same in the words of people
+                        found.append(_readable(message))
                     break
         return found
 

@@ -80,7 +80,7 @@ class Checkpoint:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, the worker stops
                 self._failed = True
-                self._on_failure(f"checkpoint failed: {error}")
+                self._on_failure(f"checkpoint failed: {str(error) or repr(error)}")
                 return False
 
     async def _run_once(self) -> bool:

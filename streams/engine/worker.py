@@ -281,7 +281,7 @@ class Worker:
                 raise RebalanceAgain
             error = self._recovering.exception()
             if error is not None:
-                self.fail(f"recovery failed: {error}")
+                self.fail(f"recovery failed: {str(error) or repr(error)}")  # MemoryError has no text
                 raise RebalanceAgain
         finally:
             self._recovering.cancel()

@@ -89,7 +89,7 @@ async def test_warnings_of_the_collector_are_told_once_and_without_what_a_termin
     async with supervised(tmp_path) as (_, told, _task):
         with (tmp_path / "collector.log").open("a", encoding="utf-8") as log:
             log.write(
-                "2026-03-02 09:00:00,000 INFO a: fine\n2026-03-02 09:00:00,000 WARNING a.b: refused \x1b[2J x: y\n"
+                "2026-03-02 09:00:00,000 INFO a: fine\n2026-03-02 09:00:00,000 ERROR aiokafka: [1]\n2026-03-02 09:00:00,000 WARNING a.b: refused \x1b[2J x: y\n"
             )
             log.write("2026-03-02 09:00:00,000 ERROR a.b: no broker\n2026-03-02 09:00:00,000 WARNING a: half a li")
             log.flush()
