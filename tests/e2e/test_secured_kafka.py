@@ -178,7 +178,8 @@ async def test_a_part_with_a_wrong_password_ends_with_3_and_a_reason(parts: Depl
     await eventually(lambda: all(child.exit_code is not None for child in started.values()), seconds=30)
     for name, child in started.items():
         assert child.exit_code == 3, parts.log(name)
-        message, fix = parts.log(name).splitlines()
+        *before, message, fix = parts.log(name).splitlines()
+        assert all(" aiokafka" in line for line in before), before
         assert "does not accept the user 'leadstream' with this password" in message
         assert "kafka.password" in fix
         assert "hunter2" not in parts.log(name)

@@ -47,7 +47,7 @@ async def test_from_the_first_line_to_ctrl_c(tmp_path: Path) -> None:
     (tmp_path / "ours.yaml").write_text(load_shipped("reference"))
     async with running_up(tmp_path, "--model", "ours.yaml") as up:
         assert "in memory: everything is gone when it stops" in up.output
-        assert "from ours.yaml, 17 rules" in up.output
+        assert ", 17 rules, from ours.yaml\n" in up.output
         async with aiohttp.ClientSession() as session, session.get(f"{up.url}/") as response:
             page = await response.text()
         assert "&lt;script async src=&quot;" + up.url + "/t.js&quot; data-key=&quot;dev&quot;&gt;" in page
@@ -89,7 +89,7 @@ async def _scored(up: RunningUp, key: str, score: float) -> bool:
 async def test_a_killed_worker_is_started_again_and_a_dead_collector_ends_it(tmp_path: Path) -> None:
     (tmp_path / "leadstream.toml").write_text(SETTINGS)
     async with running_up(tmp_path) as up:
-        assert re.search(r"from the package \(minimal.yaml\); your own: \S*leadstream init, ", up.output)
+        assert re.search(r", 7 rules, from the package \(minimal.yaml; your own: \S*leadstream init\)\n", up.output)
         assert 'data-key="web_1"' in up.line("Paste before </head>: ")
         await _refuse_and_allow(up)
 
