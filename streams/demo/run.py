@@ -151,9 +151,12 @@ class Demo:
         """Kill the worker in the midst of its work, start another, and see how long that takes."""
         await player.until(at_ms)
         probe = self._probe
+        in_flight = 0
         with contextlib.suppress(TimeoutError):
-            await _until(lambda: probe.waiting > 0, 1.0, "")
-        in_flight = await probe.uncommitted(probe.ends)
+            async with asyncio.timeout(3.0):
+                while in_flight == 0:  # a checkpoint was made just now: nothing would be seen of what a kill does
+                    await _until(lambda: probe.waiting > 0, 1.0, "")
+                    in_flight = await probe.uncommitted(probe.ends)
         killed_at = _REAL.now_ms()
         take_over = TakeOver(in_flight, probe.waiting)
         worker = stack.workers[-1]
