@@ -14,7 +14,7 @@ def why_unreachable(error: BaseException) -> str:
         match cause:
             case socket.gaierror():
                 return "its name has no address"
-            case OSError() if is_refusal(cause):
+            case _ if is_refusal(cause):
                 return "nothing listens there"
             case TimeoutError():
                 return "no answer in time"
@@ -25,9 +25,9 @@ def why_unreachable(error: BaseException) -> str:
     return type(error).__name__
 
 
-def is_refusal(error: OSError) -> bool:
+def is_refusal(error: BaseException) -> bool:
     """Nobody listens. asyncio puts the errors of several addresses into one, with their texts."""
-    return error.errno == errno.ECONNREFUSED or f"[Errno {errno.ECONNREFUSED}]" in str(error)
+    return isinstance(error, OSError) and f"[Errno {errno.ECONNREFUSED}]" in str(error)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

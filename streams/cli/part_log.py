@@ -13,6 +13,7 @@ _ExcInfo: TypeAlias = (
 
 SELDOM_SECONDS = 30.0
 _TALKATIVE = ("aiokafka", "asyncio")
+_BEGINNING = 24  # characters of a message that tell its kind
 _LEVELS = {
     "aiokafka": logging.WARNING,
     "faust": logging.WARNING,
@@ -48,8 +49,8 @@ class _Seldom(logging.Filter):
         if not record.name.startswith(_TALKATIVE):
             return True
         arguments = record.args if isinstance(record.args, tuple) else ()
-        # Not what the arguments are: an address, an error's text. asyncio tells the object in further lines.
-        kind = record.name, str(record.msg).partition("\n")[0], *map(type, arguments)
+        # Without what differs each time: arguments, and the objects that asyncio writes into the text itself.
+        kind = record.name, str(record.msg)[:_BEGINNING], *map(type, arguments)
         if 0 <= record.created - self._told_at.get(kind, 0.0) < SELDOM_SECONDS:
             return False
         self._told_at[kind] = record.created

@@ -79,7 +79,7 @@ async def _why_not_at(host: str, port: int, brokers: Brokers) -> str:
             return f"{host}:{port} did not a moment ago"
         case socket.gaierror():
             return f"no address is known for the name {host}"
-        case OSError() if is_refusal(error):
+        case _ if is_refusal(error):
             return f"nothing listens on {host}:{port}"
     if said := await _said(host, port, brokers, error):
         raise BrokerRefusesError(f"the broker at {host}:{port} {said[0]}", said[1]) from error
@@ -96,7 +96,7 @@ async def _error_of(connection: AIOKafkaConnection) -> Exception | None:
         found = error
     finally:
         closed = connection.close()
-    if found is None or not (isinstance(found, socket.gaierror) or (isinstance(found, OSError) and is_refusal(found))):
+    if found is None or not (isinstance(found, socket.gaierror) or is_refusal(found)):
         # There was a connection, which takes time to end: TLS wants a goodbye from both sides.
         await asyncio.wait({closed}, timeout=_GOODBYE_SECONDS)
     return found

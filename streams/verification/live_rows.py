@@ -58,7 +58,7 @@ async def read_live_rows(
             models[key] = record.value
         elif key.startswith(MODEL_PREFIX):
             models.pop(key, None)
-    unreadable.update({key: damage for key, damage in broken.items() if key not in unreadable})
+    unreadable.update({**broken, **unreadable})
     found = [_unreadable(tp, key, *unreadable[key]) for key in unreadable]
     unusable = None
     try:

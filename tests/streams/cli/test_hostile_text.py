@@ -166,12 +166,12 @@ def test_the_log_of_a_part_tells_once_in_a_while_that_a_broker_is_away_and_not_w
         import logging
         from streams.cli.part_log import SELDOM_SECONDS, log_to_stderr
         log_to_stderr()
-        conn, ours, now = logging.getLogger("aiokafka.conn"), logging.getLogger("ours"), 0.0
-        logging.setLogRecordFactory(lambda *a, **k: (r := logging.LogRecord(*a, **k), setattr(r, "created", now))[0])
-        for now in (1e9, 1e9 + 1, 1e9 + SELDOM_SECONDS):
+        conn, ours, at = logging.getLogger("aiokafka.conn"), logging.getLogger("ours"), 0.0
+        logging.setLogRecordFactory(lambda *a, **k: (r := logging.LogRecord(*a, **k), setattr(r, "created", at))[0])
+        for at in (1e9, 1e9 + 1, 1e9 + SELDOM_SECONDS):
             conn.error("no connection to %s", "b")
             conn.error("no metadata")
-            logging.getLogger("asyncio").error(f"socket.accept() out of system resource\\nsocket: {now}")
+            logging.getLogger("asyncio").error(f"socket.accept() out of system resource\\nsocket: {at}")
             ours.info("mine")
         logging.getLogger("stamina").warning("stamina.retry_scheduled")
         logging.getLogger("streams.engine.transport").info("[^-Consumer]: Starting...")

@@ -7,30 +7,21 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from schemas.codec import decode, encode
 from sinks.base import RetryLater, StartOver
 from streams.delivery.delivery import SinkStatus
 from streams.delivery.runner import SinkRun, run_sink
-from streams.kafka.topics import Topics
 from tests.brokers import Broker
 from tests.eventually import eventually
 from tests.sinks.memory import CountedMetrics, MemorySink
 from tests.sinks.records import MARCH_2, transition
+from tests.streams.delivery.fresh_run import fresh_run
 
 
 @pytest.fixture
 async def run(broker: Broker, prefix: str) -> SinkRun:
-    """A run over fresh topics with two partitions."""
-    kafka = {"bootstrap_servers": broker.bootstrap_servers}
-    topics = Topics(prefix)
-    names = [topics.transitions, topics.scores, topics.dead_letters]
-    admin = AIOKafkaAdminClient(**kafka)
-    await admin.start()
-    await admin.create_topics([NewTopic(name, num_partitions=2, replication_factor=1) for name in names])
-    await admin.close()
-    return SinkRun("memory", topics, kafka, session_timeout_ms=6000)
+    return await fresh_run("memory", broker, prefix, partitions=2)
 
 
 async def send(run: SinkRun, values: list[bytes | None], partition: int = 0) -> None:

@@ -5,7 +5,6 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from redis.exceptions import RedisError
 
 from schemas.codec import encode
@@ -17,23 +16,16 @@ from streams.delivery.delivery import SinkStatus
 from streams.delivery.runner import SinkRun, run_sink
 from streams.embedded.process import LOOPBACK, free_port, serve
 from streams.embedded.store import answers_ping, store_arguments, store_program
-from streams.kafka.topics import Topics
 from tests.brokers import Broker
 from tests.eventually import eventually
 from tests.sinks.memory import CountedMetrics
 from tests.sinks.records import MARCH_2, snapshot, transition
+from tests.streams.delivery.fresh_run import fresh_run
 
 
 @pytest.fixture
 async def run(broker: Broker, prefix: str) -> SinkRun:
-    kafka = {"bootstrap_servers": broker.bootstrap_servers}
-    topics = Topics(prefix)
-    names = [topics.transitions, topics.scores, topics.dead_letters]
-    admin = AIOKafkaAdminClient(**kafka)
-    await admin.start()
-    await admin.create_topics([NewTopic(name, num_partitions=1, replication_factor=1) for name in names])
-    await admin.close()
-    return SinkRun("redis", topics, kafka, session_timeout_ms=6000)
+    return await fresh_run("redis", broker, prefix, partitions=1)
 
 
 async def send(run: SinkRun, offsets: range) -> None:
