@@ -16,6 +16,10 @@ log = logging.getLogger(__name__)
 
 LINGER_MS: Final = 5  # requests that arrive together share a batch; the embedded broker slows down with many small ones
 UNREADY_SECONDS: Final = 5.0
+# After so long without an acknowledgement the connections are made anew. The client's own tasks end for good at an error
+# that it does not expect, such as want of memory, and then nothing is ever sent again.
+RENEW_SECONDS: Final = 30.0
+STOP_SECONDS: Final = 10.0  # more than a batch waits
 MAX_BATCH_BYTES: Final = 131_072
 MAX_RECORD_BYTES: Final = 1_048_576  # Kafka's default for a topic
 
@@ -45,6 +49,7 @@ class KafkaEventProducer:
         self._connection = dict(connection or {})
         self._producer: AIOKafkaProducer | None = None
         self._failed_at: float | None = None
+        self._failing_since: float | None = None  # no record was acknowledged since
         self._trouble_at: float | None = None  # the last failure of a trouble that was told
         self._connecting: asyncio.Task[None] | None = None
 
@@ -58,7 +63,7 @@ class KafkaEventProducer:
             self._connecting.cancel()
             await asyncio.gather(self._connecting, return_exceptions=True)
         if self._producer is not None:
-            await self._producer.stop()
+            await _stopped(self._producer)
             self._producer = None
 
     def ready(self) -> bool:
@@ -86,21 +91,21 @@ class KafkaEventProducer:
         except TimeoutError as error:
             raise self._unavailable(f"no acknowledgement within {self._deadline_seconds:g} s") from error
         except MessageSizeTooLargeError as error:
-            self._failed()
+            self._refused()
             raise RecordRefusedError(
                 f"{error!r}: set max.message.bytes of the topic to {MAX_RECORD_BYTES} or more"
             ) from error
         except KafkaError as error:
             raise self._unavailable(_advice(error)) from error
         except AssertionError as error:  # how aiokafka says that there is no such partition
-            self._failed()
+            self._refused()
             raise RecordRefusedError(f"{error}: compare the topics with: leadstream topics check") from error
         finally:
             for acknowledgement in acknowledgements:
                 acknowledgement.add_done_callback(_retrieve)
 
     def _sent(self) -> None:
-        self._failed_at = None
+        self._failed_at = self._failing_since = None
         if self._trouble_at is not None and asyncio.get_running_loop().time() - self._trouble_at > UNREADY_SECONDS:
             self._trouble_at = None
             log.warning("the brokers at %s take records again", self._servers)
@@ -111,6 +116,7 @@ class KafkaEventProducer:
             log.warning("the brokers at %s do not take all records: %s", self._servers, detail)
         self._failed()
         self._trouble_at = self._failed_at
+        self._renew_if_need_be()
         return BrokerUnavailableError(detail)
 
     def _failed(self) -> None:
@@ -128,9 +134,24 @@ class KafkaEventProducer:
         )
         return future
 
+    def _refused(self) -> None:
+        self._failed()
+        self._failing_since = None  # the brokers have answered
+
+    def _renew_if_need_be(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._failing_since is None:
+            self._failing_since = now
+        if now - self._failing_since < RENEW_SECONDS or (self._connecting is not None and not self._connecting.done()):
+            return
+        log.warning("no record was acknowledged for %.0f s: connecting anew", now - self._failing_since)
+        self._failing_since = now
+        self._connecting = asyncio.create_task(self._connect_once(), name="connect to Kafka anew")
+        self._connecting.add_done_callback(_tell)
+
     async def _connect(self) -> None:
         async for attempt in stamina.retry_context(
-            on=(KafkaError, OSError, BrokerUnavailableError),
+            on=Exception,  # whatever it is, nobody else would try again
             attempts=None,
             timeout=None,
             wait_initial=0.2,
@@ -139,7 +160,9 @@ class KafkaEventProducer:
             with attempt:
                 try:
                     await self._connect_once()
-                except (KafkaError, OSError) as error:  # who raises BrokerUnavailableError has told
+                except BrokerUnavailableError:  # who raises it has told
+                    raise
+                except Exception as error:
                     why = str(error) or type(error).__name__
                     log.warning("cannot connect to the brokers at %s, trying again: %s", self._servers, why)
                     raise
@@ -162,8 +185,28 @@ class KafkaEventProducer:
         except BaseException:  # raised again; a cancelled start must leave no half-open producer, either
             await producer.stop()
             raise
-        self._producer = producer
+        before, self._producer = self._producer, producer
         log.info("connected to Kafka at %s", self._servers)
+        if before is not None:
+            await _stopped(before)
+
+
+async def _stopped(producer: AIOKafkaProducer) -> None:
+    """Its own tasks may have failed with anything, or wait for one that has."""
+    try:
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await producer.stop()
+        except TimeoutError:
+            log.warning("a connection to Kafka is ended with records that nobody waits for any more")
+            await producer.client.close()
+    except Exception as error:  # noqa: BLE001
+        log.warning("a connection to Kafka did not end well: %r", error)
+
+
+def _tell(connecting: "asyncio.Task[None]") -> None:
+    if not connecting.cancelled() and (error := connecting.exception()) is not None:
+        log.warning("not connected to Kafka: %r", error)
 
 
 def _advice(error: KafkaError) -> str:

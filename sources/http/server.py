@@ -1,6 +1,9 @@
 """Runs the collector on a port, and ends it without dropping a request."""
 
 import asyncio
+import errno
+import os
+import socket
 
 from aiohttp import web
 
@@ -38,12 +41,19 @@ class CollectorServer:
         await runner.setup()
         self._runner = runner
         try:
-            self._listening = await asyncio.get_running_loop().create_server(self._connection, self._host, self.port)
+            self._listening = await self._listen()
         except OSError:
             self._runner = None
             await runner.cleanup()
             raise
         self.port = self._listening.sockets[0].getsockname()[1]
+
+    async def _listen(self) -> asyncio.Server:
+        server = await asyncio.get_running_loop().create_server(self._connection, self._host, self.port)
+        if not server.sockets:  # asyncio passes over an address for which it gets no socket, and does not say why
+            socket.socket().close()
+            raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+        return server
 
     def _connection(self) -> asyncio.BaseProtocol:
         server = self._runner.server if self._runner is not None else None

@@ -49,7 +49,6 @@ class SpoolingProducer:
             log.warning("the spool holds %d records of an earlier run, which are sent first", status.records)
             self._spooled.set()
         self._draining = asyncio.create_task(self._drain(), name="drain the spool")
-        self._draining.add_done_callback(_tell)
 
     async def stop(self) -> None:
         """What is spooled stays so, for the next start."""
@@ -59,9 +58,7 @@ class SpoolingProducer:
         await self._spool.close()
 
     def ready(self) -> bool:
-        """False while neither of the two takes records, and when the drain has ended for a bug."""
-        if self._draining is None or self._draining.done():
-            return False
+        """False while neither of the two takes records."""
         if self._spool.takes_records:
             return True
         now = asyncio.get_running_loop().time()
@@ -109,6 +106,7 @@ class SpoolingProducer:
         told = ""
         while True:
             self._spooled.clear()
+            unexpected: Exception | None = None
             try:
                 window = await self._spool.next_window()
                 if window is None:
@@ -124,11 +122,13 @@ class SpoolingProducer:
                 problem = ""  # they are away, which is what the spool is for
             except OSError as error:
                 problem = f"its directory cannot be used: {error.strerror}"
+            except Exception as error:  # noqa: BLE001  # such as want of memory: what is spooled must not wait for a restart
+                problem, unexpected = repr(error), error
             finally:
                 self._let_go()
             flowing = False
             if problem and problem != told:
-                log.error("the spool waits until somebody has mended this: %s", problem)
+                log.error("the spool waits until somebody has mended this: %s", problem, exc_info=unexpected)
             told = problem or told
             await asyncio.sleep(PAUSE_SECONDS)
 
@@ -144,8 +144,3 @@ class SpoolingProducer:
         if self._turn is not None:
             self._turn.set()
             self._turn = None
-
-
-def _tell(draining: "asyncio.Task[None]") -> None:
-    if not draining.cancelled() and (error := draining.exception()) is not None:
-        log.error("the drain of the spool has ended: start the collector again, and report this", exc_info=error)

@@ -16,7 +16,7 @@ from streams.cli.exits import REFUSED, STOPPED, WRONG_INPUT, CommandError
 from streams.cli.part_log import log_to_stderr
 from streams.cli.services import DEADLINE_SECONDS, brokers_of, reaching, settings_of
 from streams.cli.words import Choice
-from streams.delivery.delivery import TooManyDeadLettersError
+from streams.delivery.delivery import SinkStoppedError
 from streams.kafka.brokers import Brokers
 from streams.kafka.topic_checks import require_topics
 from streams.metrics import PrometheusMetrics
@@ -156,7 +156,7 @@ def sink(context: click.Context, name: str, from_beginning: bool) -> None:
     try:
         with reaching(settings):
             asyncio.run(_until_signal(deliver))
-    except TooManyDeadLettersError as error:
+    except SinkStoppedError as error:
         raise CommandError(str(error), code=STOPPED) from error
 
 

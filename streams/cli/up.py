@@ -22,6 +22,7 @@ from streams.cli.exits import FINDING, REFUSED, UNREACHABLE, WRONG_INPUT, Comman
 from streams.cli.model_files import check_model_text, read_model_file
 from streams.cli.ports import require_free
 from streams.cli.services import brokers_of, reaching, settings_of
+from streams.delivery.delivery import SinkStoppedError
 from streams.embedded.process import StartError
 from streams.kafka.brokers import WRITE_SERVERS, are_servers
 from streams.kafka.provision import ProvisionError
@@ -181,9 +182,9 @@ async def _until_stopped(run: _Run, logs: Path, console: Console) -> None:
         raise CommandError(str(error), code=REFUSED) from error
     except ValueError as error:  # a channel of the settings
         raise CommandError(str(error), code=WRONG_INPUT) from error
-    except PartEndedError as error:
+    except (PartEndedError, SinkStoppedError) as error:
         left = f"what was written stays on {run.place}" if run.own_broker else "what was in memory is gone"
-        code = UNREACHABLE if error.exit_code == UNREACHABLE else FINDING
+        code = UNREACHABLE if isinstance(error, PartEndedError) and error.exit_code == UNREACHABLE else FINDING
         raise CommandError(str(error), f"{left}; start again: {run.again}", code=code) from error
 
 

@@ -35,8 +35,12 @@ WAIT_INITIAL_SECONDS, WAIT_MAX_SECONDS, WAIT_JITTER_SECONDS = 0.1, 30.0, 1.0
 Place = tuple[str, int]  # topic, partition
 
 
-class TooManyDeadLettersError(RuntimeError):
-    """Most of the latest records could not be delivered. The sink stops and lags."""
+class SinkStoppedError(RuntimeError):
+    """The sink ends of itself and lags, with the reason; what it has not delivered is not committed."""
+
+
+class TooManyDeadLettersError(SinkStoppedError):
+    """Most of the latest records could not be delivered."""
 
 
 class Record(LogRecord, Protocol):

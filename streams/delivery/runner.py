@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,12 +16,12 @@ from schemas.records import DeadLetter
 from sinks.base import Input, Sink
 from streams.delivery.dead_share import DEFAULT_LIMIT
 from streams.delivery.delivery import Deliverer, Place, Record, SinkStatus
+from streams.delivery.watch import STANDSTILL_SECONDS, SinkStandsStillError, watch
 from streams.kafka.topics import Topics
 
 log = logging.getLogger(__name__)
 
 POLL_MS = 200
-LAG_SECONDS = 5.0
 GRACE_SECONDS = 10.0  # for the attempt that runs when the stop comes
 NEVER_MS = 2**31 - 1
 
@@ -68,17 +68,17 @@ async def run_sink(
 
     Raises:
         KafkaError: Kafka cannot be reached at the start, or a dead letter or commit failed.
-        TooManyDeadLettersError: see `streams/delivery/delivery.py`.
+        SinkStoppedError: it has more dead letters than it may, or stands still.
     """
     status = status or SinkStatus()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(sink.close)
         await sink.open()
         producer = AIOKafkaProducer(**run.kafka, acks="all", compression_type="gzip", max_request_size=2 << 20)
-        stack.push_async_callback(producer.stop)
+        stack.push_async_callback(_ended, producer, "producer")
         await producer.start()
         consumer = _consumer(run)
-        stack.push_async_callback(_left, consumer)
+        stack.push_async_callback(_ended, consumer, "consumer")
         await consumer.start()
         kafka = _KafkaLog(run, consumer, producer)
         inputs = run.inputs_of(sink)
@@ -94,9 +94,16 @@ async def run_sink(
         )
         loop = _Loop(run, consumer, deliverer, status, stop, from_beginning=from_beginning)
         consumer.subscribe(list(inputs), listener=loop)
-        watch = asyncio.create_task(_watch_lag(run.name, consumer, loop, status, metrics))
-        stack.push_async_callback(_cancelled, watch)
-        await loop.run()
+        delivering = asyncio.create_task(loop.run())
+        watching = asyncio.create_task(watch(run.name, consumer, loop.in_flight, status, metrics))
+        stopping = asyncio.create_task(stop.wait())
+        stack.push_async_callback(_cancelled, [delivering, watching, stopping])
+        await asyncio.wait({delivering, watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set() and loop.in_flight:
+            await asyncio.wait({delivering})  # not for a fetch, which waits as long as a rebalance does
+        for task in (watching, delivering):
+            if task.done():
+                task.result()
 
 
 def _consumer(run: SinkRun) -> Any:
@@ -115,19 +122,21 @@ def _consumer(run: SinkRun) -> Any:
     )
 
 
-async def _left(consumer: Any) -> None:
-    """Leave the group. The broker forgets a member that cannot say goodbye when its session ends."""
+async def _ended(client: Any, name: str) -> None:
+    """A consumer leaves its group. The broker forgets a member that cannot say goodbye when its session ends."""
     try:
         async with asyncio.timeout(GRACE_SECONDS):
-            await consumer.stop()
+            await client.stop()
     except TimeoutError:
-        log.warning("left the group without the broker's answer")
+        log.warning("the %s ended without the broker's answer", name)
+    except Exception as error:  # noqa: BLE001  # of its own tasks; why this sink ends says more
+        log.warning("the %s did not end well: %r", name, error)
 
 
-async def _cancelled(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+async def _cancelled(tasks: "list[asyncio.Task[Any]]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
 
 
 class _KafkaLog:
@@ -140,14 +149,26 @@ class _KafkaLog:
 
     async def write_dead_letter(self, letter: DeadLetter) -> None:
         key = letter["id"].encode()
-        await self._producer.send_and_wait(self._run.topics.dead_letters, encode("DeadLetter", letter), key=key)
+        async with self._deadline("a dead letter"):
+            await self._producer.send_and_wait(self._run.topics.dead_letters, encode("DeadLetter", letter), key=key)
 
     async def commit(self, ends: Mapping[Place, int]) -> None:
         try:
-            await self._consumer.commit({TopicPartition(*place): end for place, end in ends.items()})
+            async with self._deadline("a commit"):
+                await self._consumer.commit({TopicPartition(*place): end for place, end in ends.items()})
         except (CommitFailedError, IllegalStateError) as error:
             # The partitions went to another process, which delivers these records again.
             log.warning("sink %s: not committed: %s", self._run.name, type(error).__name__)
+
+    @asynccontextmanager
+    async def _deadline(self, what: str) -> AsyncIterator[None]:
+        """The client tries a commit again for ever."""
+        try:
+            async with asyncio.timeout(STANDSTILL_SECONDS):
+                yield
+        except TimeoutError as error:
+            stops = f"sink {self._run.name} stops: {what} was not confirmed within {STANDSTILL_SECONDS:.0f} s"
+            raise SinkStandsStillError(stops) from error
 
     async def rewind(self, places: frozenset[Place] | None) -> None:
         partitions = list(self._consumer.assignment()) if places is None else [TopicPartition(*p) for p in places]
@@ -184,11 +205,17 @@ class _Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         stopped = asyncio.create_task(self._stop.wait())
         try:
             while not self._stop.is_set():
-                fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=self._run.batch_records)
-                if records := [record for batch in fetched.values() for record in batch]:
+                if records := await self._fetch():
                     await self._deliver(records, stopped)
         finally:
             stopped.cancel()
+
+    async def _fetch(self) -> list[Record]:
+        try:
+            fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=self._run.batch_records)
+        except (KafkaError, MemoryError) as error:  # of the client's own tasks, which do not come back
+            raise SinkStandsStillError(f"sink {self._run.name} stops: it cannot fetch any more: {error!r}") from error
+        return [record for batch in fetched.values() for record in batch]
 
     async def _deliver(self, records: list[Record], stopped: "asyncio.Task[bool]") -> None:
         for record in reversed(records):
@@ -221,22 +248,3 @@ class _Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         share = f"{len(assigned)} partitions of {topics}" if assigned else "nothing: others have all partitions"
         log.info("sink %s: delivers %s", self._run.name, share)
         self._status.joined = True
-
-
-async def _watch_lag(name: str, consumer: Any, loop: _Loop, status: SinkStatus, metrics: Metrics) -> None:
-    while True:
-        with suppress(KafkaError, IllegalStateError):  # no partitions for a moment, or no broker: the last number stays
-            status.lag_records = await _lag(consumer, loop.in_flight)
-            metrics.set("leadstream_sink_lag_records", status.lag_records, sink=name)
-        await asyncio.sleep(LAG_SECONDS if status.joined else 0.1)
-
-
-async def _lag(consumer: Any, in_flight: Mapping[Place, int]) -> int:
-    ends = await consumer.end_offsets(list(consumer.assignment())) if consumer.assignment() else {}
-    lag = 0
-    for partition, end in ends.items():
-        # The embedded broker's end is too low after a batch of several records; the fetch high-watermark is right.
-        last = max(end, consumer.highwater(partition) or 0)
-        done = in_flight.get((partition.topic, partition.partition))
-        lag += max(last - (await consumer.position(partition) if done is None else done), 0)
-    return lag

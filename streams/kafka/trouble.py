@@ -46,7 +46,12 @@ class BrokersAwayError(KafkaConnectionError):  # type: ignore[misc]  # aiokafka 
 
 def why_away(error: Exception) -> str:
     """Of an error that says that no broker answers: why, for people."""
-    return error.why if isinstance(error, BrokersAwayError) else type(error).__name__
+    match error:
+        case BrokersAwayError():
+            return error.why
+        case OSError(strerror=str(words)):
+            return words
+    return type(error).__name__
 
 
 async def start_client(client: Any, brokers: Brokers) -> None:
@@ -83,7 +88,7 @@ async def _why_not_at(host: str, port: int, brokers: Brokers) -> str:
             return f"nothing listens on {host}:{port}"
     if said := await _said(host, port, brokers, error):
         raise BrokerRefusesError(f"the broker at {host}:{port} {said[0]}", said[1]) from error
-    return f"{host}:{port}: {type(error).__name__}"
+    return f"{host}:{port}: {why_away(error)}"
 
 
 async def _error_of(connection: AIOKafkaConnection) -> Exception | None:

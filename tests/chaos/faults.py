@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from tests.chaos import faults_of_brokers as brokers
 from tests.chaos import faults_of_disks as disks
 from tests.chaos import faults_of_topics as topics
+from tests.chaos import faults_of_want as want
 from tests.chaos import faults_of_workers as workers
 from tests.chaos.outer_world import Mood
 from tests.chaos.site import Site
@@ -53,7 +54,7 @@ FAULTS: dict[str, Fault] = {
     for fault in (
         workers.worker_killed, workers.all_workers_killed, workers.worker_restarted, workers.worker_paused,
         workers.worker_paused_beyond_its_session, workers.worker_crashes_at_a_point, workers.worker_comes_and_goes,
-        workers.worker_short_of_descriptors, workers.worker_short_of_memory, workers.clock_steps,
+        want.short_of_descriptors, want.short_of_memory, workers.clock_steps,
         collector_killed, collector_restarted, sink_killed,
         brokers.broker_killed, brokers.broker_restarted, brokers.broker_paused, brokers.broker_stutters,
         brokers.link_slow, brokers.link_cut, brokers.link_half_open,

@@ -3,15 +3,11 @@
 import asyncio
 import random
 import signal
-import time
 
 from tests.chaos.crashing_worker import POINTS
-from tests.chaos.site import Ending, Site
+from tests.chaos.site import Site
 
 HOUR_SECONDS = 3600
-PATIENCE_SECONDS = 40
-FEW_DESCRIPTORS = (8, 18)  # a worker at work has 13, and more while it recovers
-LITTLE_MEMORY_MIB = (60, 130)  # of address space
 
 
 def a_worker(site: Site, random_: random.Random) -> str:
@@ -53,42 +49,6 @@ async def worker_comes_and_goes(site: Site, random_: random.Random) -> None:
     await asyncio.sleep(random_.uniform(4, 10))
     site.wanted.discard("worker-3")
     site.send("worker-3", random_.choice([signal.SIGTERM, signal.SIGKILL]))
-
-
-async def worker_short_of_descriptors(site: Site, random_: random.Random) -> None:
-    await _short_of(site, a_worker(site, random_), f"NOFILE {random_.randint(*FEW_DESCRIPTORS)}")
-
-
-async def worker_short_of_memory(site: Site, random_: random.Random) -> None:
-    await _short_of(site, a_worker(site, random_), f"AS {random_.randint(*LITTLE_MEMORY_MIB) << 20}")
-
-
-async def _short_of(site: Site, name: str, limit: str) -> None:
-    """It works, or ends and says why; with some limits only when its watchdog gives up, which nobody waits for here."""
-    site.limits[name] = limit
-    site.say(f"  {name} with {limit}")
-    site.send(name, signal.SIGKILL)
-    await site.ending(lambda which, _: which == name, 5)
-    endings = site.endings.setdefault(name, [])
-    started, until = len(endings), time.monotonic() + PATIENCE_SECONDS
-    while len(endings) == started and time.monotonic() < until:
-        if await site.is_ready(name):
-            site.say("  it can work")
-            site.send(name, signal.SIGTERM)
-            return
-        await asyncio.sleep(0.5)
-    if len(endings) == started:
-        site.say("  it does not get on")
-        site.send(name, signal.SIGKILL)
-    elif not gives_a_reason(endings[started]):
-        site.complaints.add(f"with {limit} {name} ended with {endings[started].code} and no reason")
-
-
-def gives_a_reason(ending: Ending) -> bool:
-    """Without memory Python or a library may end it by a signal: the reason is then where it was."""
-    if ending.code in {-signal.SIGABRT, -signal.SIGSEGV}:
-        return "Fatal Python error: " in ending.said
-    return ending.code > 0 and any(word in ending.said for word in ("worker stops:", "ending the process", "Error"))
 
 
 async def clock_steps(site: Site, random_: random.Random) -> None:

@@ -23,7 +23,7 @@ from tests.e2e.deployment import PARTITIONS, Deployment
 from tests.flaky_proxy import FlakyProxy, flaky_proxy
 from tests.kafka.apache import ApacheKafka, class_path
 
-LINKED = ("worker-1", "worker-2", "sink-redis", "sink-webhook")  # reach Kafka through a link of their own
+LINKED = ("collector", "worker-1", "worker-2", "sink-redis", "sink-webhook")  # reach Kafka through a link of their own
 KAFKA_DISK_BYTES, SPOOL_DISK_BYTES = 4 << 30, 64 << 20
 SECRET = "whsec_Y2hhb3MgY2hhb3MgY2hhb3MgY2hhb3M="
 MODEL = """
@@ -73,7 +73,7 @@ class Site:
     wanted: set[str] = field(default_factory=set)  # parts that have to run
     stopped: set[str] = field(default_factory=set)  # by SIGSTOP
     crash_points: dict[str, str] = field(default_factory=dict)  # of the next start of a worker
-    limits: dict[str, str] = field(default_factory=dict)  # of the next start of a worker, as `part.py` reads it
+    limits: dict[str, str] = field(default_factory=dict)  # of the next start of a part, as `part.py` reads it
     log_begins: dict[str, int] = field(default_factory=dict)  # of the last start of a part, in bytes
 
     @classmethod
@@ -106,6 +106,8 @@ class Site:
         if not clock.exists():
             clock.write_text("0")
         settings = {"CLOCK_FILE": str(clock), **self._settings_of(name)}
+        if (limit := self.limits.pop(name, None)) is not None:
+            settings["LIMIT"] = limit
         if name in self.links:
             settings["KAFKA_BOOTSTRAP_SERVERS"] = f"127.0.0.1:{self.links[name].own_port}"
         kind, _, which = name.partition("-")
@@ -127,8 +129,6 @@ class Site:
         worker = {"LEADSTREAM_WORKER_INSTANCE_ID": name}
         if (point := self.crash_points.pop(name, None)) is not None:
             worker["CRASH_AT"] = point
-        if (limit := self.limits.pop(name, None)) is not None:
-            worker["LIMIT"] = limit
         return worker
 
     async def supervise(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.chaos import __main__ as runner
-from tests.chaos.faults_of_workers import gives_a_reason
+from tests.chaos.faults_of_want import gives_a_reason
 from tests.chaos.site import Ending
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.producer.sender import Sender
 
 from schemas.keys import partition_of
+from sources import kafka_producer as kafka_producer_module
 from sources.base import BrokerUnavailableError, EventProducer, OutgoingRecord
 from sources.kafka_producer import KafkaEventProducer
 from sources.spool.spool import Spool
@@ -260,6 +262,53 @@ async def test_a_broker_that_hangs_in_the_middle_is_an_error_within_the_deadline
         assert b"after" in values
 
 
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_a_client_whose_tasks_have_failed_for_good_is_replaced(
+    broker: Broker, prefix: str, hangs: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    end = asyncio.Event()
+
+    async def fail(*_: object) -> None:
+        if not hangs:
+            raise MemoryError
+        await end.wait()
+
+    monkeypatch.setattr(kafka_producer_module, "RENEW_SECONDS", 0.5)
+    monkeypatch.setattr(kafka_producer_module, "STOP_SECONDS", 0.5)
+    topic = prefix + "events"
+    await create_topic(broker.bootstrap_servers, topic)
+    async with kafka_producer(broker.bootstrap_servers, topic, deadline_seconds=2.0) as producer:
+        await eventually(producer.ready)
+        await producer.send([OutgoingRecord(topic, b"1a", b"before")])
+        with monkeypatch.context() as patch:
+            patch.setattr(Sender, "_send_produce_req", fail)
+            assert not await sent(producer, b"during", topic)
+        assert not await sent(producer, b"its sender is gone", topic)
+        await eventually(lambda: sent(producer, b"after", topic), 30)
+        assert producer.ready()
+        assert "connecting anew" in caplog.text
+        end.set()
+    values = [record.value for record in await consume(broker.bootstrap_servers, topic)]
+    assert (values[0], values[-1]) == (b"before", b"after")
+
+
+async def test_a_connect_that_fails_as_nobody_thought_of_is_tried_again(broker: Broker, prefix: str) -> None:
+    topic = prefix + "events"
+    await create_topic(broker.bootstrap_servers, topic)
+    failures = [MemoryError()]
+
+    async def find_partitions() -> dict[str, int]:
+        if failures:
+            raise failures.pop()
+        return {topic: PARTITIONS}
+
+    producer = KafkaEventProducer(broker.bootstrap_servers, find_partitions, now_ms=lambda: NOW)
+    await producer.start()
+    await eventually(producer.ready)
+    assert not failures
+    await producer.stop()
+
+
 @pytest.mark.kafka
 @pytest.mark.slow
 async def test_a_broker_that_is_killed_and_comes_back_is_used_again(caplog: pytest.LogCaptureFixture) -> None:
@@ -330,9 +379,9 @@ async def test_a_stop_ends_in_time_although_the_broker_hangs() -> None:
             broker.child.send(signal.SIGCONT)
 
 
-async def sent(producer: KafkaEventProducer, value: bytes) -> bool:
+async def sent(producer: KafkaEventProducer, value: bytes, topic: str = "events") -> bool:
     try:
-        await producer.send([OutgoingRecord("events", b"1a", value)])
+        await producer.send([OutgoingRecord(topic, b"1a", value)])
     except BrokerUnavailableError:
         return False
     return True

@@ -1,8 +1,10 @@
 import asyncio
+import errno
 import gzip
 import io
 import json
 import logging
+import socket
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -385,6 +387,18 @@ async def test_a_port_in_use_is_an_error_at_the_start() -> None:
         other = CollectorServer(running.collector, port=running.server.port)
         with pytest.raises(OSError, match=str(running.server.port)):
             await other.start()
+
+
+async def test_no_free_descriptor_for_the_port_is_an_error_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with running_collector() as running:
+        other = CollectorServer(running.collector, port=0)
+        with monkeypatch.context() as patch:
+            patch.setattr(socket, "socket", refuse)
+            with pytest.raises(OSError, match="Too many open files"):
+                await other.start()
 
 
 async def test_no_body_and_no_key_is_ever_logged_or_measured(caplog: pytest.LogCaptureFixture) -> None:

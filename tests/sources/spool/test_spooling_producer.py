@@ -210,6 +210,31 @@ async def test_a_spooled_record_that_the_brokers_refuse_waits_for_somebody(
     assert caplog.text.count("too large for the topic") == 1
 
 
+async def test_a_failure_that_nobody_thought_of_stops_the_drain_for_a_moment_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = Broker()
+    broker.away = True
+    failures = 0
+
+    async def without_memory(*_: object) -> None:
+        nonlocal failures
+        failures += 1
+        raise MemoryError
+
+    async with spooling(tmp_path, broker) as (producer, _):
+        with monkeypatch.context() as patch:
+            patch.setattr(Spool, "next_window", without_memory)
+            await producer.send(record(1))
+            broker.away = False
+            await eventually(lambda: failures > 2)
+        await producer.send(record(2))
+        await eventually(lambda: producer.status().records == 0)
+        assert broker.values == [1, 2]
+    assert caplog.text.count("the spool waits until somebody has mended this: MemoryError()") == 1
+    assert "Traceback" in caplog.text
+
+
 async def test_a_stop_in_the_middle_of_the_drain_loses_nothing(tmp_path: Path) -> None:
     broker = Broker()
     broker.away = True

@@ -1,7 +1,9 @@
+import errno
 import socket
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import RequestTimedOutError
 
 from streams.embedded.process import free_port
 from streams.kafka.brokers import Brokers, are_servers
@@ -11,6 +13,19 @@ from streams.kafka.trouble import BrokersAwayError, start_client, why_away
 @pytest.mark.parametrize("servers", ["localhost:9092", "a-1.b_c:1, 10.0.0.1:65535", "[::1]:9092,[fe80::1]:9093"])
 def test_addresses_of_brokers_have_a_host_and_a_port(servers: str) -> None:
     assert are_servers(servers)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (BrokersAwayError("nothing listens on a:1"), "nothing listens on a:1"),
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
+        (TimeoutError(), "TimeoutError"),
+        (RequestTimedOutError(), "RequestTimedOutError"),
+    ],
+)
+def test_why_brokers_are_away_is_told_in_words_where_there_are_some(error: Exception, words: str) -> None:
+    assert why_away(error) == words
 
 
 async def why(servers: str) -> str:
