@@ -11,6 +11,10 @@ from schemas.codec import SCHEMAS
 from schemas.projection import Projection, compile_projection
 from schemas.records import ModelRef
 
+# Bumped by code that changes results. Such code asks `ActiveModel.fold_version`: until a model is activated anew by this build,
+# all is folded as before, in a replay, too.
+FOLD_VERSION = 1
+
 # What the fold itself reads of an event, whatever the model asks.
 FOLD_FIELDS = frozenset(
     {
@@ -46,6 +50,7 @@ class ActiveModel:
 
     Attributes:
         n, at: of the activation: its number, and the time of its record (ms UTC).
+        fold_version: of the build that activated it; what is folded by this model is folded as that build did.
         stamp: tells models apart in rows. Two people may activate the same n at once, so n alone does not.
         project: decodes the fields of an event that the fold reads.
         order: rule -> its place in the model.
@@ -57,8 +62,11 @@ class ActiveModel:
         above_unknown: those of `above` that a lead can enter whom we cannot write to or call.
     """
 
-    def __init__(self, model: ScoringModel, n: int, at: int, *, notify: bool = False) -> None:
+    def __init__(
+        self, model: ScoringModel, n: int, at: int, *, notify: bool = False, fold_version: int = FOLD_VERSION
+    ) -> None:
         self.model = model
+        self.fold_version = fold_version
         self.n = n
         self.at = at
         self.notify = notify

@@ -8,9 +8,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import cast
 
+from processors.active_model import FOLD_VERSION
 from processors.dead_letters import Refused
 from processors.lead_rows import LeadRows
-from processors.model_log import FOLD_VERSION, ModelLog, ModelRecordError
+from processors.model_log import ModelLog, ModelRecordError, OldFoldError
 from processors.outbox import Outbox, Sent
 from processors.row_store import NO_VERSION, RowStore, RowTooLargeError
 from processors.snapshots import snapshot_of
@@ -30,10 +31,6 @@ _ABOUT_LEADS: frozenset[Kind] = frozenset({"TrackedEvent", "Feedback", "Imported
 def is_meta_key(key: bytes) -> bool:
     """Is it the key of the partition's own row, or of a model that this names?"""
     return key.startswith(_META_PREFIX)
-
-
-class OldFoldError(RuntimeError):
-    """The log was written for a newer fold than this build has."""
 
 
 class PartitionFold:
@@ -143,16 +140,13 @@ class PartitionFold:
     def _activate(self, record: LogRecord, version: Version) -> str:
         value = record.value or b""
         activated = cast("ModelActivated", decode(value)[1])
-        if activated["fold_version"] > FOLD_VERSION:
-            raise OldFoldError(
-                f"{self._topic}/{self._partition}/{record.offset} activates a model for fold version "
-                f"{activated['fold_version']}, this build has {FOLD_VERSION}. Upgrade leadstream and start again."
-            )
         try:
             if not self.models.activate(activated, version, record.timestamp):
                 return "model_ignored"
         except ModelRecordError as error:
             raise Refused("bad_model", str(error)) from error
+        except OldFoldError as error:
+            raise OldFoldError(f"{self._topic}/{self._partition}/{record.offset}: {error}") from error
         self._meta[_model_key(self.models.entries[-1])] = value
         self.leads.wakeups.replace([(record.timestamp, key) for key in self.rows.all_keys()])
         if self._partition == 0:

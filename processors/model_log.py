@@ -4,18 +4,21 @@ import zlib
 from collections.abc import Mapping
 from functools import lru_cache
 
-from processors.active_model import ActiveModel
+from processors.active_model import FOLD_VERSION, ActiveModel
 from processors.model import ScoringModel, read_model
 from schemas.records import ModelActivated
 from schemas.rows import ModelEntry, Version
 
-FOLD_VERSION = 1  # bumped by code that changes results; takes effect at a `ModelActivated` record
 MAX_MODEL_BYTES = 1024 * 1024
 MAX_MODELS = 2**31
 
 
 class ModelRecordError(ValueError):
     """A `ModelActivated` record that cannot be used; the model before it stays."""
+
+
+class OldFoldError(RuntimeError):
+    """A model was activated for a newer fold than this build has."""
 
 
 def pack_model(text: str) -> bytes:
@@ -73,9 +76,7 @@ class ModelLog:
 
     def __init__(self, first: tuple[ModelActivated, int] | None) -> None:
         self.entries: list[ModelEntry] = []
-        self._first = (
-            None if first is None else ActiveModel(read_model_record(first[0]["body"]), first[0]["n"], first[1])
-        )
+        self._first = None if first is None else _active(*first)
         self._active: dict[tuple[int, str], ActiveModel] = {}
         self.newest = self._first
 
@@ -85,6 +86,7 @@ class ModelLog:
         Raises:
             KeyError: (n, hash) of an entry whose record is missing.
             ModelRecordError: a record cannot be read.
+            OldFoldError: a record is for a newer fold.
         """
         self.entries = list(entries)
         for entry in entries:
@@ -95,6 +97,7 @@ class ModelLog:
 
         Raises:
             ModelRecordError: it cannot be used.
+            OldFoldError: it is for a newer fold.
         """
         if self.entries and (record["n"], record["version"]) <= (self.entries[-1].n, self.entries[-1].hash):
             return False
@@ -106,8 +109,7 @@ class ModelLog:
         return True
 
     def _load(self, entry: ModelEntry, record: ModelActivated) -> None:
-        model = read_model_record(record["body"])
-        self.newest = self._active[entry.n, entry.hash] = ActiveModel(model, entry.n, entry.at, notify=record["notify"])
+        self.newest = self._active[entry.n, entry.hash] = _active(record, entry.at)
 
     def in_force(self, version: Version) -> ActiveModel | None:
         """The model of a record: the newest entry at or before it, else the first of the log."""
@@ -125,3 +127,13 @@ class ModelLog:
             gone.append(self.entries.pop(0))
             del self._active[gone[-1].n, gone[-1].hash]
         return gone
+
+
+def _active(record: ModelActivated, at: int) -> ActiveModel:
+    if record["fold_version"] > FOLD_VERSION:
+        raise OldFoldError(
+            f"model {record['name']} (activation {record['n']}) is for fold version {record['fold_version']}, this build "
+            f"has {FOLD_VERSION}. Upgrade leadstream and start again."
+        )
+    model = read_model_record(record["body"])
+    return ActiveModel(model, record["n"], at, notify=record["notify"], fold_version=record["fold_version"])

@@ -44,11 +44,16 @@ async def plan_activation(brokers: Brokers, topics: Topics, partitions: int, tex
     in_force = await models_in_force(brokers, topics, partitions)
     before = in_force.newest
     record = model_activated(text, 1 if before is None else before["n"] + 1, notify=notify)
-    if before is not None and (before["name"], before["version"]) == (record["name"], record["version"]):
+    if before is not None and _content(before) == _content(record):
         record = before
     rank: Rank = (record["n"], record["version"])
     missing = tuple(number for number in range(partitions) if in_force.ranks.get(number, (0, "")) < rank)
     return Activation(before, record, missing)
+
+
+def _content(record: ModelActivated) -> tuple[str, str, int]:
+    """The same model by a newer fold is another one."""
+    return record["name"], record["version"], record["fold_version"]
 
 
 async def write_activation(brokers: Brokers, topics: Topics, activation: Activation, now_ms: Callable[[], int]) -> None:

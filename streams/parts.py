@@ -177,7 +177,7 @@ async def running_collector(
 async def _checked_count(settings: Settings, brokers: Brokers) -> int:
     try:
         async with asyncio.timeout(TOPICS_SECONDS):  # tried again
-            return await require_topics(brokers, topics_of(settings))
+            return await require_topics(brokers, topics_of(settings), copies=settings.kafka.replication_factor)
     except TopicsNotReadyError as error:
         log.error("what is spooled waits until somebody has mended this: %s", error)  # noqa: TRY400  # the text tells
         raise BrokerUnavailableError(str(error)) from error

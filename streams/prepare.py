@@ -57,7 +57,7 @@ async def prepare(
     if len(present) < 2:  # of different counts nothing can be made, as the check says
         wanted = min(present, default=partitions)
         created = len((await ensure_topics(brokers, topics, partitions=wanted, replication=replication)).created)
-    count = await require_topics(brokers, topics)
+    count = await require_topics(brokers, topics, copies=replication)
     active = await active_model(brokers, topics, count) if keep_active else None
     text = model if active is None else unpack_model(active["body"])
     activation = await plan_activation(brokers, topics, count, text, notify=False)

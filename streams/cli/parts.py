@@ -54,7 +54,7 @@ def worker(context: click.Context) -> None:
 async def _ready(settings: Settings) -> tuple[int, FirstModels]:
     """Topics as they must be, and a model in every partition; waits for the model."""
     brokers, topics = brokers_of(settings), topics_of(settings)
-    partitions = await require_topics(brokers, topics)
+    partitions = await require_topics(brokers, topics, copies=settings.kafka.replication_factor)
 
     def tell(missing: list[int]) -> None:
         click.echo(
@@ -105,7 +105,7 @@ async def _partitions_now(settings: Settings, brokers: Brokers) -> int | None:
     patience_seconds = DEADLINE_SECONDS if settings.collector.spool_dir else None
     try:
         async with asyncio.timeout(patience_seconds):
-            return await require_topics(brokers, topics_of(settings))
+            return await require_topics(brokers, topics_of(settings), copies=settings.kafka.replication_factor)
     except (KafkaError, OSError):
         if not settings.collector.spool_dir:
             raise
@@ -148,7 +148,7 @@ def sink(context: click.Context, name: str, from_beginning: bool) -> None:
         raise CommandError(str(error), code=WRONG_INPUT) from error
 
     async def deliver(stop: asyncio.Event) -> None:
-        partitions = await require_topics(brokers, topics_of(settings))
+        partitions = await require_topics(brokers, topics_of(settings), copies=settings.kafka.replication_factor)
         if name == "alerts":
             await _require_channels(settings, brokers, partitions)
         await run_named_sink(name, made, settings, metrics, stop, from_beginning=from_beginning)

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import click
 
-from processors.fold_partition import OldFoldError
+from processors.model_log import OldFoldError
 from streams.cli.exits import FINDING, REFUSED, CommandError
 from streams.cli.printing import escaped, print_json
 from streams.cli.services import brokers_of, partition_count, run, settings_of

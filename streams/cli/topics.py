@@ -93,7 +93,7 @@ def check(context: click.Context, as_json: bool) -> int:
 
     async def work() -> list[Finding]:
         await _reach(brokers)
-        return await check_topics(brokers, topics_of(settings))
+        return await check_topics(brokers, topics_of(settings), copies=settings.kafka.replication_factor)
 
     return report_findings(run(work(), settings), as_json=as_json)
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from processors.fold_partition import OldFoldError
+from processors.model_log import OldFoldError
 from schemas.keys import ANONYMOUS, USER, lead_key
 from schemas.metrics import OF_VERIFY
 from streams.cli.exits import FINDING, REFUSED, WRONG_INPUT, CommandError

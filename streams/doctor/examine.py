@@ -41,7 +41,7 @@ async def _on_the_broker(
     settings: Settings, brokers: Brokers, now_ms: Callable[[], int], *, embedded: bool
 ) -> list[Finding]:
     topics = topics_of(settings)
-    findings = await _asked("topics", check_topics(brokers, topics))
+    findings = await _asked("topics", check_topics(brokers, topics, copies=settings.kafka.replication_factor))
     if any(finding.level == "fail" for finding in findings):
         return findings
     findings += await _asked("model", check_model(brokers, topics, settings))

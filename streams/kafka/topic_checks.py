@@ -11,7 +11,7 @@ from streams.finding import Finding, Level
 from streams.kafka.brokers import Brokers
 from streams.kafka.log_epochs import epoch_of, first_records
 from streams.kafka.log_reader import log_end, log_start
-from streams.kafka.provision import SAFE_COPIES, SAFE_IN_SYNC, admin_client
+from streams.kafka.provision import BROKER_DEFAULT, SAFE_COPIES, SAFE_IN_SYNC, admin_client
 from streams.kafka.topics import Topic, Topics
 
 ENSURE = "leadstream topics ensure"
@@ -22,29 +22,32 @@ class TopicsNotReadyError(RuntimeError):
     """The topics are not as they must be. The message lists every failure with its fix."""
 
 
-async def require_topics(brokers: Brokers, topics: Topics, *, partitions: int | None = None) -> int:
-    """Refuse to start on topics that are not as they must be; returns the number of partitions.
+async def require_topics(brokers: Brokers, topics: Topics, *, copies: int = BROKER_DEFAULT) -> int:
+    """Refuse to start on topics that are not as they must be; returns the number of partitions. `copies`: see `check_topics`.
 
     Raises:
         TopicsNotReadyError: at least one finding is a failure.
     """
-    findings, count = await _check(brokers, topics, partitions)
+    findings, count = await _check(brokers, topics, None, copies)
     failures = [f"{finding.what}; fix: {finding.fix}" for finding in findings if finding.level == "fail"]
     if failures:
         raise TopicsNotReadyError("\n".join(failures))
     return count
 
 
-async def check_topics(brokers: Brokers, topics: Topics, *, partitions: int | None = None) -> list[Finding]:
-    """Existence, partition counts, settings, and the epoch record of every events partition.
+async def check_topics(
+    brokers: Brokers, topics: Topics, *, partitions: int | None = None, copies: int = BROKER_DEFAULT
+) -> list[Finding]:
+    """Existence, partition counts, copies, settings, and the epoch record of every events partition.
 
-    Without `partitions` all topics must have as many as the events topic.
+    Without `partitions` all topics must have as many as the events topic. `copies`: fewer are a failure, and with 3 of them a
+    `min.insync.replicas` below 2, too; by default both are warnings.
     """
-    findings, _ = await _check(brokers, topics, partitions)
+    findings, _ = await _check(brokers, topics, partitions, copies)
     return findings
 
 
-async def _check(brokers: Brokers, topics: Topics, partitions: int | None) -> tuple[list[Finding], int]:
+async def _check(brokers: Brokers, topics: Topics, partitions: int | None, copies: int) -> tuple[list[Finding], int]:
     """What was found, and how many partitions the events topic has: 0 if there is none."""
     async with admin_client(brokers) as admin:
         described = {topic["topic"]: topic["partitions"] for topic in await admin.describe_topics()}
@@ -54,7 +57,7 @@ async def _check(brokers: Brokers, topics: Topics, partitions: int | None) -> tu
         settings = {topic.name: await _settings(admin, topic.name) for topic in present}
     for topic in present:
         findings += _check_settings(brokers.servers, topic, settings[topic.name])
-    findings += _check_copies({topic.name: described[topic.name] for topic in present}, settings)
+    findings += _check_copies({topic.name: described[topic.name] for topic in present}, settings, copies)
     if topics.events in counts:
         findings += await _check_epochs(brokers, topics.events, counts[topics.events])
     count = counts.get(topics.events, 0)
@@ -99,19 +102,22 @@ def _check_settings(servers: str, topic: Topic, actual: Mapping[str, str]) -> li
 
 
 def _check_copies(
-    described: Mapping[str, Sequence[Mapping[str, Any]]], settings: Mapping[str, Mapping[str, str]]
+    described: Mapping[str, Sequence[Mapping[str, Any]]], settings: Mapping[str, Mapping[str, str]], wanted: int
 ) -> list[Finding]:
-    few = [
-        name for name, partitions in described.items() if any(len(one["replicas"]) < SAFE_COPIES for one in partitions)
-    ]
-    if few:
+    copies = {name: min((len(one["replicas"]) for one in each), default=0) for name, each in described.items()}
+    if few := [name for name, number in copies.items() if number < wanted]:
+        what = f"fewer than {wanted} copies of {', '.join(few)}, as kafka.replication_factor wants them"
+        fix = f"add copies with kafka-reassign-partitions.sh; a topic that holds nothing yet may be deleted, then {ENSURE}"
+        return [Finding("fail", what, fix)]
+    if few := [name for name, number in copies.items() if number < SAFE_COPIES]:
         what = f"fewer than {SAFE_COPIES} copies of {', '.join(few)}: who loses a disk loses records"
         fix = f"for production three brokers and `{ENSURE} --replication {SAFE_COPIES}` before the first record"
         return [Finding("warn", what, fix)]
     unsafe = [name for name in described if int(settings[name].get("min.insync.replicas", 1)) < SAFE_IN_SYNC]
     if unsafe:
+        level: Level = "fail" if wanted >= SAFE_COPIES else "warn"
         what = f"{', '.join(unsafe)}: a record counts as written when only one broker has it"
-        return [Finding("warn", what, f"set min.insync.replicas={SAFE_IN_SYNC} with kafka-configs.sh")]
+        return [Finding(level, what, f"set min.insync.replicas={SAFE_IN_SYNC} with kafka-configs.sh")]
     return []
 
 

@@ -111,17 +111,25 @@ async def test_a_worker_without_a_model_waits_and_names_the_command(
         await worker.stop()
 
 
-@pytest.mark.parametrize("command", ["worker", "collector"])
-async def test_without_topics_a_part_refuses_and_says_what_to_run(
-    broker: Broker, redis_url: str, prefix: str, tmp_path: Path, command: str
+async def test_on_topics_that_are_not_as_they_must_be_every_part_refuses_and_says_what_to_run(
+    broker: Broker, redis_url: str, prefix: str, tmp_path: Path
 ) -> None:
     parts = Deployment(broker, redis_url, prefix, tmp_path)
-    child = parts.start("part", command, port="LEADSTREAM_COLLECTOR_PORT")
-    await eventually(lambda: child.exit_code is not None, seconds=30)
-    assert child.exit_code == 4
-    assert "leadstream topics ensure" in parts.log("part")
-    assert "leadstream topics check" in parts.log("part")
-    assert "Traceback" not in parts.log("part")
+
+    async def refusals() -> list[str]:
+        for name in ("worker", "collector", "sink redis", "sink metrics"):
+            parts.start(name, *name.split(), port="LEADSTREAM_COLLECTOR_PORT")
+        children = parts.children.values()
+        await eventually(lambda: all(child.exit_code is not None for child in children), seconds=60)
+        assert [child.exit_code for child in children] == [4] * 4
+        return [parts.log(name) for name in parts.children]
+
+    assert all("does not exist; fix: leadstream topics ensure" in log for log in await refusals())
+    await parts.provision()
+    parts.more = {"LEADSTREAM_KAFKA_REPLICATION_FACTOR": "3"}
+    logs = await refusals()
+    assert all("fewer than 3 copies" in log and "leadstream topics check" in log for log in logs)
+    assert not any("Traceback" in log for log in logs)
 
 
 async def test_parts_say_what_they_work_on_and_end_with_0_when_they_are_told_to_stop(

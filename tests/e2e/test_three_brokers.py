@@ -9,10 +9,11 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from aiokafka import TopicPartition
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from streams.finding import Finding
 from streams.kafka.log_reader import read_log
-from streams.kafka.provision import ensure_topics
+from streams.kafka.provision import admin_client, ensure_topics
 from streams.kafka.topic_checks import check_topics
 from streams.kafka.topics import Topics
 from streams.verification.report import VerifyReport
@@ -28,6 +29,7 @@ from tests.streams.engine.test_worker_on_brokers import Site
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 LEADS, ROUNDS = 20, 30
+OF_THE_TOPIC = 1  # where a setting comes from, in Kafka's protocol
 KILLED_AT, BACK_AT = 8, 20  # rounds
 
 
@@ -53,7 +55,11 @@ def broker(cluster: Cluster) -> Broker:
 async def test_topics_with_three_copies_leave_nothing_to_say(broker: Broker, prefix: str) -> None:
     topics = Topics(prefix)
     await ensure_topics(broker.at, topics, partitions=1, replication=NODES)
-    assert await check_topics(broker.at, topics) == [Finding("ok", "topics: 5 of 5, 1 partitions")]
+    assert await check_topics(broker.at, topics, copies=NODES) == [Finding("ok", "topics: 5 of 5, 1 partitions")]
+    async with admin_client(broker.at) as admin:
+        [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topics.rows)])
+    [own] = [entry for entry in answer.resources[0][4] if entry[0] == "min.insync.replicas"]
+    assert (own[1], own[3]) == ("2", OF_THE_TOPIC)  # not the default of these brokers, which is 2 as well
 
 
 async def test_the_time_of_a_record_is_the_brokers(broker: Broker, prefix: str) -> None:

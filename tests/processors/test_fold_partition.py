@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from processors.fold_partition import PART_KEY, OldFoldError, PartitionFold
+from processors.fold_partition import PART_KEY, PartitionFold
+from processors.model_log import OldFoldError
 from schemas.codec import decode, encode
 from schemas.keys import CONTROL_KEY, partition_of
 from schemas.rows import Row, UnreadableRowError, pack_row

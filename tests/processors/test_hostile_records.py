@@ -9,8 +9,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from processors.fold_partition import OldFoldError, PartitionFold
-from processors.model_log import MAX_MODEL_BYTES, ModelRecordError, pack_model, read_model_record, unpack_model
+from processors.fold_partition import PartitionFold
+from processors.model_log import (
+    MAX_MODEL_BYTES,
+    ModelRecordError,
+    OldFoldError,
+    pack_model,
+    read_model_record,
+    unpack_model,
+)
 from processors.models import load_shipped
 from schemas.codec import HEADER_BYTES, PREFIXES, SCHEMAS, Kind, decode, encode
 from schemas.keys import CONTROL_KEY

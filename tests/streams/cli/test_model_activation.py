@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from aiokafka import TopicPartition
 
+from processors import model_log
+from processors.model_log import unpack_model
 from schemas.codec import decode, encode
 from streams.activation import plan_activation, write_activation
 from streams.cli.model_activation import activate, active
@@ -189,3 +191,16 @@ async def test_an_activation_that_the_fold_refuses_is_not_the_first(empty: Site)
     assert (await models_in_force(empty.brokers, TOPICS, 2)).ranks[0][0] == 2
     tps = [TopicPartition(TOPICS.events, 0)]
     assert len([record async for record in read_log(empty.brokers, tps)]) == 3
+
+
+async def test_the_same_model_by_a_newer_fold_is_another_activation(
+    fresh: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_force = await active_model(fresh.brokers, TOPICS, 2)
+    assert in_force is not None
+    text = unpack_model(in_force["body"])
+    again = await plan_activation(fresh.brokers, TOPICS, 2, text, notify=False)
+    assert (again.repeats, again.partitions) == (True, ())
+    monkeypatch.setattr(model_log, "FOLD_VERSION", 2)
+    newer = await plan_activation(fresh.brokers, TOPICS, 2, text, notify=False)
+    assert (newer.record["n"], newer.record["fold_version"], newer.partitions) == (2, 2, (0, 1))

@@ -5,7 +5,7 @@ from aiokafka.admin import NewTopic
 from schemas.codec import encode
 from streams.finding import Finding
 from streams.kafka import topic_checks
-from streams.kafka.provision import admin_client, ensure_topics
+from streams.kafka.provision import BROKER_DEFAULT, admin_client, ensure_topics
 from streams.kafka.topic_checks import TopicsNotReadyError, _check_copies, check_topics, require_topics
 from streams.kafka.topics import DAY_MS, Topics
 from tests.brokers import Broker
@@ -135,11 +135,28 @@ def partitions_with(*copies: int) -> list[dict[str, list[int]]]:
 
 def test_too_few_copies_and_a_single_acknowledging_broker_are_warnings() -> None:
     safe, lax = {"min.insync.replicas": "2"}, {"min.insync.replicas": "1"}
-    assert _check_copies({"a": partitions_with(3, 3)}, {"a": safe}) == []
-    [few] = _check_copies({"a": partitions_with(3, 2), "b": partitions_with(3)}, {"a": safe, "b": safe})
+    assert _check_copies({"a": partitions_with(3, 3)}, {"a": safe}, BROKER_DEFAULT) == []
+    [few] = _check_copies({"a": partitions_with(3, 2), "b": partitions_with(3)}, {"a": safe, "b": safe}, BROKER_DEFAULT)
     assert (few.level, few.what.split(":")[0]) == ("warn", "fewer than 3 copies of a")
-    [one] = _check_copies({"a": partitions_with(3), "b": partitions_with(3)}, {"a": lax, "b": safe})
+    [one] = _check_copies({"a": partitions_with(3), "b": partitions_with(3)}, {"a": lax, "b": safe}, 2)
     assert (one.level, one.what.split(":")[0]) == ("warn", "a")
+
+
+def test_fewer_copies_than_the_settings_want_are_a_failure() -> None:
+    safe, lax = {"min.insync.replicas": "2"}, {"retention.ms": "-1"}
+    [few] = _check_copies({"a": partitions_with(3, 2), "b": partitions_with(3)}, {"a": safe, "b": safe}, 3)
+    assert (few.level, few.what) == ("fail", "fewer than 3 copies of a, as kafka.replication_factor wants them")
+    [one] = _check_copies({"a": partitions_with(3), "b": partitions_with(3)}, {"a": lax, "b": safe}, 3)
+    assert (one.level, one.what.split(":")[0]) == ("fail", "a")
+    assert _check_copies({"a": partitions_with(3)}, {"a": safe}, 3) == []
+
+
+async def test_a_part_refuses_to_start_on_fewer_copies_than_it_is_told(broker: Broker, prefix: str) -> None:
+    topics = Topics(prefix=prefix)
+    await ensure_topics(broker.at, topics, partitions=2)
+    assert await require_topics(broker.at, topics, copies=1) == 2
+    with pytest.raises(TopicsNotReadyError, match=r"fewer than 3 copies of .*; fix: add copies with kafka-reassign"):
+        await require_topics(broker.at, topics, copies=3)
 
 
 async def test_an_epoch_record_that_retention_takes_during_the_check_is_not_missed(
