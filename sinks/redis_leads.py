@@ -55,7 +55,9 @@ MEMBER_PREFIX_BYTES = 36
 
 
 class RedisLeads:
-    """Raises `StartOver` once per partition when Redis does not know the partition: it is new, or came back empty."""
+    """Raises `StartOver` once per partition when Redis does not know the partition, or less of it than was written: it is new,
+    or came back empty or from an older state.
+    """
 
     inputs: frozenset[Input] = frozenset({"scores", "transitions"})
 
@@ -67,6 +69,7 @@ class RedisLeads:
         self._add_transition = script(self._redis, "add_transition")
         self._activate_model = script(self._redis, "activate_model")
         self._asked: set[str] = set()  # positions for which the topics are being read from their beginning
+        self._written: dict[str, int] = {}  # positions that this process has written
 
     async def open(self) -> None:
         """Nothing to do: the first command connects."""
@@ -81,11 +84,17 @@ class RedisLeads:
             async with self._redis.pipeline(transaction=True) as pipe:
                 await pipe.watch(redis_keys.POSITIONS)
                 known = await pipe.hmget(redis_keys.POSITIONS, list(ends))
-                lost = {field for field, value in zip(ends, known, strict=True) if value is None} - self._asked
+                lost = {
+                    field
+                    for field, value in zip(ends, known, strict=True)
+                    if value is None or int(value) < self._written.get(field, 0)
+                } - self._asked
                 if lost:
                     self._asked |= lost
+                    for field in lost:
+                        self._written.pop(field, None)
                     raise StartOver(
-                        f"Redis holds nothing of {', '.join(sorted(lost))}",
+                        f"Redis holds nothing, or not the latest, of {', '.join(sorted(lost))}",
                         everything=not await pipe.exists(redis_keys.POSITIONS),
                     )
                 pipe.multi()
@@ -94,6 +103,7 @@ class RedisLeads:
                 pipe.hset(redis_keys.POSITIONS, mapping=ends)
                 await pipe.execute()
         self._asked -= set(ends)
+        self._written |= ends
 
     async def _write(self, pipe: Any, delivery: Delivery) -> None:
         if delivery.kind == "LeadSnapshot":

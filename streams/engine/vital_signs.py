@@ -31,6 +31,7 @@ class VitalSigns:
         self._recovery = recovery
         self._metrics = metrics
         self._events_topic = events_topic
+        self._shown: set[int] = set()  # partitions with a lag in the metrics
 
     def read(self, app: Any, *, joins: bool, recovering: bool) -> None:
         """`app`: Faust's. `joins`: it has begun to be a member of its group. `recovering`: partitions are on their way."""
@@ -51,6 +52,9 @@ class VitalSigns:
     def _read_partitions(self, app: Any) -> float | None:
         """Ends and lags. Returns the Unix time of the last answered fetch, in seconds."""
         fetched_at = None
+        for gone in self._shown - {partition.number for partition in self._partitions}:
+            self._metrics.set("leadstream_worker_lag_records", 0, partition=str(gone))  # another worker's now
+        self._shown = {partition.number for partition in self._partitions}
         for partition in self._partitions:
             tp, thread = TP(self._events_topic, partition.number), app.consumer.thread
             partition.highwater = thread.known_highwater(tp) or partition.highwater

@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.chaos.check import Run, verdict_of, wrong_in
 from tests.chaos.evidence import Evidence, evidence_of
-from tests.chaos.faults import FAULTS, left_out
+from tests.chaos.faults import FAULTS, faults_of_a_run, left_out
 from tests.chaos.load import load
 from tests.chaos.nights import Nights
 from tests.chaos.recovered import Recovery
@@ -30,7 +30,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seconds", type=float, default=180, help="how long faults happen")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", default=",".join(FAULTS), help=f"of {', '.join(FAULTS)}")
+    parser.add_argument(
+        "--only", help=f"of {', '.join(FAULTS)}; default: all, in a run of less than 600 s but the long ones"
+    )
     parser.add_argument(
         "--logs",
         type=Path,
@@ -38,7 +40,7 @@ def main() -> int:
     )
     parser.add_argument("--json", action="store_true", help="end with the report as one line")
     options = parser.parse_args()
-    names = options.only.split(",")
+    names = faults_of_a_run(options.seconds) if options.only is None else options.only.split(",")
     if unknown := [name for name in names if name not in FAULTS]:
         parser.error(
             f"--only: no fault {', '.join(name or '(empty)' for name in unknown)}; there are {', '.join(FAULTS)}"

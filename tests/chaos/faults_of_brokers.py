@@ -24,6 +24,11 @@ async def broker_paused(site: Site, random_: random.Random) -> None:
     await _broker_paused(site, random_.uniform(2, 20))
 
 
+async def broker_paused_for_long(site: Site, random_: random.Random) -> None:
+    """For longer than a deadline, and than any part waits: all but the collector end, and say why."""
+    await _broker_paused(site, random_.choice([30, 120]))
+
+
 async def broker_stutters(site: Site, random_: random.Random) -> None:
     for _ in range(random_.randint(5, 15)):
         await _broker_paused(site, 0.3)

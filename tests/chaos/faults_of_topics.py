@@ -11,7 +11,7 @@ from schemas.keys import partition_of
 from streams.kafka.brokers import Brokers
 from streams.kafka.provision import admin_client
 from streams.kafka.topics import Topic
-from tests.chaos.faults_of_workers import a_worker, all_workers_killed
+from tests.chaos.faults_of_workers import all_workers_killed
 from tests.chaos.site import Ending, Site
 from tests.e2e.deployment import PARTITIONS
 
@@ -32,24 +32,28 @@ async def garbage_in_the_log(site: Site, random_: random.Random) -> None:
 
 
 async def topic_changed(site: Site, random_: random.Random) -> None:
-    """A worker that starts on it refuses, and says what to do; those that run go on."""
+    """A part that starts on it refuses, and says what to do; those that run go on."""
     topics = site.parts.topics
     name, setting, wrong = random_.choice(
-        [(topics.rows, "cleanup.policy", "delete"), (topics.events, "message.timestamp.type", "CreateTime")]
+        [
+            (topics.rows, "cleanup.policy", "delete"),
+            (topics.events, "message.timestamp.type", "CreateTime"),
+            (topics.transitions, "unclean.leader.election.enable", "true"),
+        ]
     )
     [topic] = [each for each in topics.table if each.name == name]
     await _set(site, topic, {setting: wrong})
     try:
-        worker = a_worker(site, random_)
-        site.say(f"  {setting}={wrong} of {name}, {worker} starts")
-        site.send(worker, signal.SIGTERM)
+        part = random_.choice(sorted(site.wanted))
+        site.say(f"  {setting}={wrong} of {name}, {part} starts")
+        site.send(part, signal.SIGTERM)
         wanted = (f"{setting} is {wrong}", "leadstream topics check")
 
         def refuses(which: str, ending: Ending) -> bool:
-            return which == worker and ending.code == REFUSED and all(words in ending.said for words in wanted)
+            return which == part and ending.code == REFUSED and all(words in ending.said for words in wanted)
 
         if not await site.ending(refuses, PATIENCE_SECONDS):
-            site.complaints.add(f"{worker} did not refuse to start although {setting} of {name} is {wrong}")
+            site.complaints.add(f"{part} did not refuse to start although {setting} of {name} is {wrong}")
     finally:
         await _set(site, topic, {})
 

@@ -4,7 +4,7 @@ import asyncio
 import random
 import signal
 
-from tests.chaos.crashing_worker import POINTS
+from tests.chaos.crash import WORKER_EFFECTS, points_of
 from tests.chaos.site import Site
 
 HOUR_SECONDS = 3600
@@ -33,13 +33,13 @@ async def worker_paused(site: Site, random_: random.Random) -> None:
 
 
 async def worker_paused_beyond_its_session(site: Site, random_: random.Random) -> None:
-    await _paused(site, a_worker(site, random_), random_.uniform(33, 40))
+    await _paused(site, a_worker(site, random_), random_.choice([33.0, 40.0, 90.0]))
 
 
 async def worker_crashes_at_a_point(site: Site, random_: random.Random) -> None:
     """Of its checkpoint: a run of some length meets all of them."""
     name = a_worker(site, random_)
-    site.crash_points[name] = f"{random_.choice(POINTS)}:{random_.randint(1, 4)}"
+    site.crash_points[name] = f"{random_.choice(points_of(WORKER_EFFECTS))}:{random_.randint(1, 4)}"
     site.say(f"  {name} at {site.crash_points[name]}")
     site.send(name, signal.SIGKILL)
 
@@ -49,6 +49,16 @@ async def worker_comes_and_goes(site: Site, random_: random.Random) -> None:
     await asyncio.sleep(random_.uniform(4, 10))
     site.wanted.discard("worker-3")
     site.send("worker-3", random_.choice([signal.SIGTERM, signal.SIGKILL]))
+
+
+async def rebalance_storm(site: Site, random_: random.Random) -> None:
+    """A third worker comes and goes every 10 s."""
+    for _ in range(6):
+        site.start("worker-3")
+        await asyncio.sleep(random_.uniform(4, 6))
+        site.wanted.discard("worker-3")
+        site.send("worker-3", random_.choice([signal.SIGTERM, signal.SIGKILL]))
+        await asyncio.sleep(5)
 
 
 async def clock_steps(site: Site, random_: random.Random) -> None:

@@ -8,7 +8,8 @@ from typing import Literal
 
 from aiohttp import web
 
-Mood = Literal["good", "slow", "error", "throttles", "drops after writing"]
+Mood = Literal["good", "slow", "error", "throttles", "drops after writing", "answers too late"]
+TOO_LATE_SECONDS = 30
 
 
 @dataclass
@@ -48,6 +49,8 @@ class OuterWorld:
         if self.mood == "slow":
             await asyncio.sleep(2)
         self.deliveries.append(Delivery(request.headers["webhook-id"], body))
+        if self.mood == "answers too late":
+            await asyncio.sleep(TOO_LATE_SECONDS)
         if self.mood == "drops after writing" and request.transport is not None:
             request.transport.close()
         return web.Response(status=204)

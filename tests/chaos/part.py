@@ -1,8 +1,8 @@
 """`python -m tests.chaos.part worker`: a part as `leadstream` runs it, with a clock that can be stepped.
 
 CLOCK_FILE: holds the seconds by which its clock is ahead; read again and again, so that it steps while the part runs.
-CRASH_AT: where a worker ends itself, such as `before:commit:2`. LIMIT: what it may have at most, such as `NOFILE 12` (file
-descriptors) or `AS 250000000` (bytes of address space).
+CRASH_AT: where a worker or sink ends itself, such as `before:commit:2`. LIMIT: what it may have at most, such as `NOFILE 12`
+(file descriptors) or `AS 250000000` (bytes of address space).
 """
 
 import os
@@ -36,7 +36,7 @@ def step_clock_by(file: Path) -> None:
 def main() -> None:
     step_clock_by(Path(os.environ.pop("CLOCK_FILE")))  # before a module takes `time.time` for its own
     if (point := os.environ.pop("CRASH_AT", None)) is not None:
-        import_module("tests.chaos.crashing_worker").crash_at(point)
+        import_module("tests.chaos.crash").crash_at(point)
     leadstream: Callable[[], None] = import_module("streams.cli").main
     if (limit := os.environ.pop("LIMIT", None)) is not None:
         name, most = limit.split()

@@ -5,7 +5,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import aiohttp
@@ -13,7 +13,7 @@ import aiohttp
 from streams.activation import plan_activation, write_activation
 from streams.clock import SystemClock
 from streams.embedded.process import Child, free_port
-from streams.embedded.store import EmbeddedStore
+from streams.embedded.store import EmbeddedStore, answers_ping, store_arguments, store_program
 from streams.kafka.brokers import Brokers
 from streams.kafka.provision import ensure_topics
 from tests.brokers import Broker
@@ -72,7 +72,7 @@ class Site:
     endings: dict[str, list[Ending]] = field(default_factory=dict)
     wanted: set[str] = field(default_factory=set)  # parts that have to run
     stopped: set[str] = field(default_factory=set)  # by SIGSTOP
-    crash_points: dict[str, str] = field(default_factory=dict)  # of the next start of a worker
+    crash_points: dict[str, str] = field(default_factory=dict)  # of the next start of a part
     limits: dict[str, str] = field(default_factory=dict)  # of the next start of a part, as `part.py` reads it
     log_begins: dict[str, int] = field(default_factory=dict)  # of the last start of a part, in bytes
 
@@ -106,8 +106,9 @@ class Site:
         if not clock.exists():
             clock.write_text("0")
         settings = {"CLOCK_FILE": str(clock), **self._settings_of(name)}
-        if (limit := self.limits.pop(name, None)) is not None:
-            settings["LIMIT"] = limit
+        for variable, of_parts in (("LIMIT", self.limits), ("CRASH_AT", self.crash_points)):
+            if (said := of_parts.pop(name, None)) is not None:
+                settings[variable] = said
         if name in self.links:
             settings["KAFKA_BOOTSTRAP_SERVERS"] = f"127.0.0.1:{self.links[name].own_port}"
         kind, _, which = name.partition("-")
@@ -126,10 +127,7 @@ class Site:
                 "LEADSTREAM_WEBHOOK_SECRET": SECRET,
                 "LEADSTREAM_WEBHOOK_ALLOW_PRIVATE": "true",
             }
-        worker = {"LEADSTREAM_WORKER_INSTANCE_ID": name}
-        if (point := self.crash_points.pop(name, None)) is not None:
-            worker["CRASH_AT"] = point
-        return worker
+        return {"LEADSTREAM_WORKER_INSTANCE_ID": name}
 
     async def supervise(self) -> None:
         """Start again what has ended, as an orchestrator does."""
@@ -165,6 +163,13 @@ class Site:
                 return response.status == 200
         return False
 
+    async def boot_store(self) -> None:
+        """Again, empty, where it was."""
+        port = int(self.store.url.split(":")[2].split("/")[0])
+        child = Child([store_program(), *store_arguments(port)], self.parts.logs / "store.log")
+        await child.until(lambda: answers_ping(port), "the store", 10)
+        self.store = replace(self.store, child=child)
+
     def step_clock(self, name: str, ahead_seconds: int) -> None:
         """Of a part that runs, and of its next starts."""
         partial = self._clock_file(name).with_suffix(".partial")
@@ -193,6 +198,7 @@ class Site:
                 child.send(signal.SIGTERM)
         for child in children.values():
             await child.stop(grace_seconds=20)
+        await self.store.child.stop()  # which may be another one than at the start
 
 
 async def _kafka(directory: Path, links: dict[str, FlakyProxy], stack: AsyncExitStack) -> ApacheKafka:

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -157,3 +159,15 @@ def test_without_faults_a_run_folds_and_sends_everything_once() -> None:
     runs = [play(seed, Faults()) for seed in range(50)]
     assert [broken for _, broken in runs if broken] == []
     assert sum(line.endswith("SIGTERM") for run, _ in runs for line in run.trace) >= 50
+
+
+def test_a_seed_plays_the_same_run_in_another_process() -> None:
+    once, again = (
+        subprocess.run(
+            [sys.executable, "-m", "tests.simulator", "7"], capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    )
+    assert once == again
+    assert once.endswith("every promise was kept\n")
+    assert len(once.splitlines()) > 100

@@ -157,6 +157,27 @@ async def test_redis_that_restarts_empty_asks_for_everything_once_more() -> None
         await client.aclose()
 
 
+async def test_redis_that_comes_back_from_an_older_state_asks_for_everything_once_more() -> None:
+    history = [delivery(snapshot(lead_key=f"1{i}", offset=i), i) for i in range(4)]
+    async with EmbeddedStore.start() as store:
+        sink, client = RedisLeads(RedisSettings(store.url)), connect(store.url)
+        with pytest.raises(StartOver):
+            await sink.deliver(history[:2])
+        await sink.deliver(history[:2])
+        older = {key: await client.dump(key) for key in await client.keys("*")}
+        await sink.deliver(history[2:3])
+        await client.flushall()
+        for key, value in older.items():
+            await client.restore(key, 0, value or b"")
+        with pytest.raises(StartOver, match="not the latest, of scores/0"):
+            await sink.deliver(history[3:])
+        for each in history:  # lower positions on the way are no loss
+            await sink.deliver([each])
+        assert await LeadReader(client).count_leads() == 4
+        await sink.close()
+        await client.aclose()
+
+
 def test_the_url_with_its_password_is_in_no_repr() -> None:
     assert "hunter2" not in repr(RedisSettings("redis://:hunter2@redis:6379/0"))
 

@@ -3,7 +3,9 @@
 import ssl
 import threading
 import time
+from dataclasses import fields
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
@@ -98,6 +100,15 @@ def vitals(**given: object) -> Vitals:
 )
 def test_the_watchdog_ends_what_has_work_and_does_not_move(state: Vitals, reason: str | None) -> None:
     assert verdict(state, NOW, Limits(60, 20, 30)) == reason
+
+
+@pytest.mark.parametrize("what", ["folding", "checkpoints", "recovery", "fetching", "rebalance", "joining", "beat_at"])
+def test_nothing_stands_still_for_more_than_two_minutes(what: str) -> None:
+    stuck_since = NOW - 120 - Watchdog.INTERVAL_SECONDS
+    state = vitals(**{what: stuck_since if what == "beat_at" else Progress(1, stuck_since)})
+    defaults: dict[str, Any] = {each.name: each.default for each in fields(EngineSettings)}
+    limits = Limits(defaults["stall_seconds"], defaults["drain_seconds"], defaults["rebalance_timeout_seconds"])
+    assert verdict(state, NOW, limits) is not None
 
 
 def test_progress_is_stuck_only_while_there_is_work_and_no_change() -> None:
