@@ -6,7 +6,6 @@ import logging
 from aiokafka.errors import KafkaError
 
 from processors.active_model import ActiveModel
-from processors.model_log import read_model_record
 from processors.next_exit import first_exit
 from schemas.records import StageTransition
 from schemas.rows import Row, Tally, UnreadableRowError
@@ -16,6 +15,7 @@ from streams.kafka.provision import admin_client, partition_counts
 from streams.kafka.topics import Topics
 from streams.kafka.trouble import why_away
 from streams.model_records import Rank, active_model
+from streams.priced_leads import active_of
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class AnnouncedExits:
             self._not_before = now() + _RETRY_SECONDS
         else:
             if found is not None:
-                self._active = ActiveModel(read_model_record(found["body"]), found["n"], at=0)
+                self._active = active_of(found)
 
 
 def announced_exit(transition: StageTransition, active: ActiveModel) -> int | None:

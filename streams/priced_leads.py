@@ -71,7 +71,8 @@ async def read_active_model(reader: LeadReader) -> ActiveModel:
 
 def active_of(record: ModelActivated) -> ActiveModel:
     """For pricing only: when it was activated is not known."""
-    return ActiveModel(read_model_record(record["body"]), record["n"], 0, notify=record["notify"])
+    model = read_model_record(record["body"])
+    return ActiveModel(model, record["n"], 0, notify=record["notify"], fold_version=record["fold_version"])
 
 
 def priced(snapshot: LeadSnapshot, active: ActiveModel, at: int) -> PricedLead:

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from processors.active_model import ActiveModel
 from processors.model import ScoringModel
-from processors.model_log import ModelRecordError, read_model_record
+from processors.model_log import ModelRecordError
 from processors.price import price
 from schemas.records import LeadSnapshot, TrackedEvent
 from sinks.redis_reader import LeadReader
@@ -18,6 +18,7 @@ from sinks.redis_scripts import connect
 from sources.http.answers import Explained
 from streams.explain import explain_event
 from streams.page.dev_page import LeadNow
+from streams.priced_leads import active_of
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class WatchedModel:
     async def _read(self) -> None:
         activated = await self._reader.active_model()
         if activated is not None and activated["body"] != self._body:
-            self._active = ActiveModel(read_model_record(activated["body"]), activated["n"], at=0)
+            self._active = active_of(activated)
             self._body = activated["body"]
 
     def _lead_now(self, snapshot: LeadSnapshot, active: ActiveModel) -> LeadNow:
