@@ -76,7 +76,7 @@ class ModelLog:
 
     def __init__(self, first: tuple[ModelActivated, int] | None) -> None:
         self.entries: list[ModelEntry] = []
-        self._first = None if first is None else _active(*first)
+        self._first = None if first is None else _foldable(*first)
         self._active: dict[tuple[int, str], ActiveModel] = {}
         self.newest = self._first
 
@@ -109,7 +109,7 @@ class ModelLog:
         return True
 
     def _load(self, entry: ModelEntry, record: ModelActivated) -> None:
-        self.newest = self._active[entry.n, entry.hash] = _active(record, entry.at)
+        self.newest = self._active[entry.n, entry.hash] = _foldable(record, entry.at)
 
     def in_force(self, version: Version) -> ActiveModel | None:
         """The model of a record: the newest entry at or before it, else the first of the log."""
@@ -129,11 +129,20 @@ class ModelLog:
         return gone
 
 
-def _active(record: ModelActivated, at: int) -> ActiveModel:
+def active_of(record: ModelActivated, at: int = 0) -> ActiveModel:
+    """The model of a record; `at`: its time, which nothing but the fold asks for.
+
+    Raises:
+        ModelRecordError: it cannot be read.
+    """
+    model = read_model_record(record["body"])
+    return ActiveModel(model, record["n"], at, notify=record["notify"], fold_version=record["fold_version"])
+
+
+def _foldable(record: ModelActivated, at: int) -> ActiveModel:
     if record["fold_version"] > FOLD_VERSION:
         raise OldFoldError(
             f"model {record['name']} (activation {record['n']}) is for fold version {record['fold_version']}, this build "
             f"has {FOLD_VERSION}. Upgrade leadstream and start again."
         )
-    model = read_model_record(record["body"])
-    return ActiveModel(model, record["n"], at, notify=record["notify"], fold_version=record["fold_version"])
+    return active_of(record, at)

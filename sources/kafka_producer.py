@@ -162,7 +162,7 @@ class KafkaEventProducer:
                     await self._connect_once()
                 except BrokerUnavailableError:  # who raises it has told
                     raise
-                except Exception as error:
+                except Exception as error:  # raised again: each failure is told
                     why = str(error) or type(error).__name__
                     log.warning("cannot connect to the brokers at %s, trying again: %s", self._servers, why)
                     raise
@@ -200,7 +200,7 @@ async def _stopped(producer: AIOKafkaProducer) -> None:
         except TimeoutError:
             log.warning("a connection to Kafka is ended with records that nobody waits for any more")
             await producer.client.close()
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001  # what its tasks failed with comes out of `stop`, and has been told
         log.warning("a connection to Kafka did not end well: %r", error)
 
 

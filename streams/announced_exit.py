@@ -6,6 +6,7 @@ import logging
 from aiokafka.errors import KafkaError
 
 from processors.active_model import ActiveModel
+from processors.model_log import active_of
 from processors.next_exit import first_exit
 from schemas.records import StageTransition
 from schemas.rows import Row, Tally, UnreadableRowError
@@ -15,7 +16,6 @@ from streams.kafka.provision import admin_client, partition_counts
 from streams.kafka.topics import Topics
 from streams.kafka.trouble import why_away
 from streams.model_records import Rank, active_model
-from streams.priced_leads import active_of
 
 log = logging.getLogger(__name__)
 

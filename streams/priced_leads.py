@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from processors.active_model import ActiveModel
 from processors.calendar import DAY_MS
 from processors.model.model import ExitTerm, Stage
-from processors.model_log import read_model_record
+from processors.model_log import active_of
 from processors.next_exit import exit_holds, first_exit
 from processors.price import Price, row_of_snapshot
-from schemas.records import LeadSnapshot, ModelActivated
+from schemas.records import LeadSnapshot
 from schemas.rows import Row
 from sinks.redis_reader import LeadReader
 from sinks.redis_scripts import connect
@@ -67,12 +67,6 @@ async def read_active_model(reader: LeadReader) -> ActiveModel:
     if record is None:
         raise NoActiveModelError
     return active_of(record)
-
-
-def active_of(record: ModelActivated) -> ActiveModel:
-    """For pricing only: when it was activated is not known."""
-    model = read_model_record(record["body"])
-    return ActiveModel(model, record["n"], 0, notify=record["notify"], fold_version=record["fold_version"])
 
 
 def priced(snapshot: LeadSnapshot, active: ActiveModel, at: int) -> PricedLead:

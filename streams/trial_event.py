@@ -12,6 +12,7 @@ import aiohttp
 from aiokafka import ConsumerRecord, TopicPartition
 
 from processors.active_model import ActiveModel
+from processors.model_log import active_of
 from processors.moves import transition_id
 from schemas.codec import UndecodableError, decode
 from schemas.records import DeadLetter, LeadSnapshot, ModelActivated, StageTransition
@@ -20,7 +21,7 @@ from streams.kafka.brokers import Brokers
 from streams.kafka.log_reader import follow, last_record
 from streams.kafka.topics import Topics
 from streams.model_records import repeated_model
-from streams.priced_leads import PricedLead, active_of, priced
+from streams.priced_leads import PricedLead, priced
 from streams.unreachable import why_unreachable
 
 DEADLINE_SECONDS = 15.0

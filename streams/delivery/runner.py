@@ -92,14 +92,14 @@ async def run_sink(
             status=status,
             dead_letter_share=run.dead_letter_share,
         )
-        loop = _Loop(run, consumer, deliverer, status, stop, from_beginning=from_beginning)
+        loop = _Loop(run, consumer, deliverer, status, from_beginning=from_beginning)
         consumer.subscribe(list(inputs), listener=loop)
-        delivering = asyncio.create_task(loop.run())
-        watching = asyncio.create_task(watch(run.name, consumer, loop.in_flight, status, metrics))
         stopping = asyncio.create_task(stop.wait())
+        delivering = asyncio.create_task(loop.run(stopping))
+        watching = asyncio.create_task(watch(run.name, consumer, loop.in_flight, status, metrics))
         stack.push_async_callback(_cancelled, [delivering, watching, stopping])
         await asyncio.wait({delivering, watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if stop.is_set() and loop.in_flight:
+        if stopping.done() and loop.in_flight:
             await asyncio.wait({delivering})  # not for a fetch, which waits as long as a rebalance does
         for task in (watching, delivering):
             if task.done():
@@ -187,7 +187,6 @@ class _Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         consumer: Any,
         deliverer: Deliverer,
         status: SinkStatus,
-        stop: asyncio.Event,
         *,
         from_beginning: bool,
     ) -> None:
@@ -195,20 +194,16 @@ class _Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         self._consumer = consumer
         self._deliverer = deliverer
         self._status = status
-        self._stop = stop
         self._from_beginning = from_beginning
         self._rewound: set[TopicPartition] = set()
         self._task: asyncio.Task[None] | None = None
         self.in_flight: dict[Place, int] = {}
 
-    async def run(self) -> None:
-        stopped = asyncio.create_task(self._stop.wait())
-        try:
-            while not self._stop.is_set():
-                if records := await self._fetch():
-                    await self._deliver(records, stopped)
-        finally:
-            stopped.cancel()
+    async def run(self, stopping: "asyncio.Task[bool]") -> None:
+        """Until `stopping` is done."""
+        while not stopping.done():
+            if records := await self._fetch():
+                await self._deliver(records, stopping)
 
     async def _fetch(self) -> list[Record]:
         try:
@@ -217,12 +212,12 @@ class _Loop(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
             raise SinkStandsStillError(f"sink {self._run.name} stops: it cannot fetch any more: {error!r}") from error
         return [record for batch in fetched.values() for record in batch]
 
-    async def _deliver(self, records: list[Record], stopped: "asyncio.Task[bool]") -> None:
+    async def _deliver(self, records: list[Record], stopping: "asyncio.Task[bool]") -> None:
         for record in reversed(records):
             self.in_flight[record.topic, record.partition] = record.offset
         self._task = task = asyncio.create_task(self._deliverer.handle(records))
         try:
-            await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait({task}, timeout=0 if self._status.trouble else GRACE_SECONDS)
         finally:
             self._task = None

@@ -48,9 +48,8 @@ async def watch(name: str, consumer: Any, in_flight: Mapping[Place, int], status
     clock, standstill = asyncio.get_running_loop().time, Standstill()
     looked_at = clock()
     while True:
-        with suppress(
-            KafkaError, IllegalStateError, TimeoutError
-        ):  # no partitions for a moment, or no broker: the last number stays
+        # No partitions for a moment, or no broker: the last number stays.
+        with suppress(KafkaError, IllegalStateError, TimeoutError):
             async with asyncio.timeout(LOOK_SECONDS):
                 status.lag_records = await _lag(consumer, in_flight)
             metrics.set("leadstream_sink_lag_records", status.lag_records, sink=name)

@@ -52,9 +52,10 @@ class VitalSigns:
     def _read_partitions(self, app: Any) -> float | None:
         """Ends and lags. Returns the Unix time of the last answered fetch, in seconds."""
         fetched_at = None
-        for gone in self._shown - {partition.number for partition in self._partitions}:
+        owned = {partition.number for partition in self._partitions}
+        for gone in self._shown - owned:
             self._metrics.set("leadstream_worker_lag_records", 0, partition=str(gone))  # another worker's now
-        self._shown = {partition.number for partition in self._partitions}
+        self._shown = owned
         for partition in self._partitions:
             tp, thread = TP(self._events_topic, partition.number), app.consumer.thread
             partition.highwater = thread.known_highwater(tp) or partition.highwater

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from processors.active_model import ActiveModel
 from processors.model import ScoringModel
-from processors.model_log import ModelRecordError
+from processors.model_log import ModelRecordError, active_of
 from processors.price import price
 from schemas.records import LeadSnapshot, TrackedEvent
 from sinks.redis_reader import LeadReader
@@ -18,7 +18,6 @@ from sinks.redis_scripts import connect
 from sources.http.answers import Explained
 from streams.explain import explain_event
 from streams.page.dev_page import LeadNow
-from streams.priced_leads import active_of
 
 log = logging.getLogger(__name__)
 

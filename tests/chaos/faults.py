@@ -34,8 +34,9 @@ async def sink_killed(site: Site, random_: random.Random) -> None:
 async def sink_crashes_at_a_point(site: Site, random_: random.Random) -> None:
     """Before or after it has delivered, or committed."""
     name = random_.choice(["sink-redis", "sink-webhook"])
-    site.crash_points[name] = f"{random_.choice(points_of(SINK_EFFECTS))}:{random_.randint(1, 4)}"
-    site.say(f"  {name} at {site.crash_points[name]}")
+    point = f"{random_.choice(points_of(SINK_EFFECTS))}:{random_.randint(1, 4)}"
+    site.next_start[name] = {"CRASH_AT": point}
+    site.say(f"  {name} at {point}")
     site.send(name, signal.SIGKILL)
 
 

@@ -25,7 +25,7 @@ async def broker_paused(site: Site, random_: random.Random) -> None:
 
 
 async def broker_paused_for_long(site: Site, random_: random.Random) -> None:
-    """For longer than a deadline, and than any part waits: all but the collector end, and say why."""
+    """For longer than the deadline of a send, or so long that sinks, and workers at times, end with a reason."""
     await _broker_paused(site, random_.choice([30, 120]))
 
 

@@ -27,7 +27,7 @@ async def _short_of(site: Site, random_: random.Random, limit: str) -> None:
     up, which nobody waits for here; a collector may go on refusing.
     """
     name = random_.choice(sorted(site.wanted))
-    site.limits[name] = limit
+    site.next_start[name] = {"LIMIT": limit}
     site.say(f"  {name} with {limit}")
     site.send(name, signal.SIGKILL)
     await site.ending(lambda which, _: which == name, 5)

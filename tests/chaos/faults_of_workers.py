@@ -39,8 +39,9 @@ async def worker_paused_beyond_its_session(site: Site, random_: random.Random) -
 async def worker_crashes_at_a_point(site: Site, random_: random.Random) -> None:
     """Of its checkpoint: a run of some length meets all of them."""
     name = a_worker(site, random_)
-    site.crash_points[name] = f"{random_.choice(points_of(WORKER_EFFECTS))}:{random_.randint(1, 4)}"
-    site.say(f"  {name} at {site.crash_points[name]}")
+    point = f"{random_.choice(points_of(WORKER_EFFECTS))}:{random_.randint(1, 4)}"
+    site.next_start[name] = {"CRASH_AT": point}
+    site.say(f"  {name} at {point}")
     site.send(name, signal.SIGKILL)
 
 

@@ -72,8 +72,9 @@ class Site:
     endings: dict[str, list[Ending]] = field(default_factory=dict)
     wanted: set[str] = field(default_factory=set)  # parts that have to run
     stopped: set[str] = field(default_factory=set)  # by SIGSTOP
-    crash_points: dict[str, str] = field(default_factory=dict)  # of the next start of a part
-    limits: dict[str, str] = field(default_factory=dict)  # of the next start of a part, as `part.py` reads it
+    next_start: dict[str, dict[str, str]] = field(
+        default_factory=dict
+    )  # what a part is told then, as `part.py` reads it
     log_begins: dict[str, int] = field(default_factory=dict)  # of the last start of a part, in bytes
 
     @classmethod
@@ -105,10 +106,7 @@ class Site:
         self.log_begins[name] = log.stat().st_size if log.exists() else 0
         if not clock.exists():
             clock.write_text("0")
-        settings = {"CLOCK_FILE": str(clock), **self._settings_of(name)}
-        for variable, of_parts in (("LIMIT", self.limits), ("CRASH_AT", self.crash_points)):
-            if (said := of_parts.pop(name, None)) is not None:
-                settings[variable] = said
+        settings = {"CLOCK_FILE": str(clock), **self._settings_of(name), **self.next_start.pop(name, {})}
         if name in self.links:
             settings["KAFKA_BOOTSTRAP_SERVERS"] = f"127.0.0.1:{self.links[name].own_port}"
         kind, _, which = name.partition("-")
