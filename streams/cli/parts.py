@@ -30,6 +30,7 @@ from streams.parts import (
     serve_worker_status,
 )
 from streams.settings.config import Settings, topics_of
+from streams.watchdog import ended_when_blocked
 
 
 @click.command
@@ -85,7 +86,7 @@ def collector(context: click.Context) -> None:
     log_to_stderr()
     brokers = brokers_of(settings)
     with reaching(settings):
-        asyncio.run(_until_signal(lambda stop: _collect(settings, brokers, stop)))
+        asyncio.run(_until_signal("collector", lambda stop: _collect(settings, brokers, stop)))
 
 
 async def _collect(settings: Settings, brokers: Brokers, stop: asyncio.Event) -> None:
@@ -155,7 +156,7 @@ def sink(context: click.Context, name: str, from_beginning: bool) -> None:
 
     try:
         with reaching(settings):
-            asyncio.run(_until_signal(deliver))
+            asyncio.run(_until_signal(f"sink {name}", deliver))
     except SinkStoppedError as error:
         raise CommandError(str(error), code=STOPPED) from error
 
@@ -176,8 +177,9 @@ async def _require_channels(settings: Settings, brokers: Brokers, partitions: in
         )
 
 
-async def _until_signal(run: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+async def _until_signal(part: str, run: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await run(stop)
+    async with ended_when_blocked(part):
+        await run(stop)

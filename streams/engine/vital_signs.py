@@ -9,7 +9,7 @@ from schemas.metrics import Metrics
 from streams.engine.checkpoint import Checkpoint
 from streams.engine.partitions import Partitions
 from streams.engine.recovery import Recovery
-from streams.engine.watchdog import Vitals
+from streams.engine.verdict import Vitals
 
 
 class VitalSigns:

@@ -25,8 +25,9 @@ from streams.engine.settings import EngineSettings
 from streams.engine.state import PartitionState, StopWorkerError
 from streams.engine.ticks import Ticker
 from streams.engine.transport import Consumer, ConsumerThread
+from streams.engine.verdict import Limits, Vitals, verdict
 from streams.engine.vital_signs import VitalSigns
-from streams.engine.watchdog import EXIT_STUCK, Limits, Vitals, Watchdog
+from streams.watchdog import EXIT_STUCK, Watchdog
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class Worker:
         )
         self._vitals = Vitals()
         limits = Limits(settings.stall_seconds, settings.drain_seconds, settings.rebalance_timeout_seconds)
-        self._watchdog = Watchdog(self._vitals, limits)
+        self._watchdog = Watchdog("worker", settings.stall_seconds, lambda now: verdict(self._vitals, now, limits))
         self._signs = VitalSigns(
             self._vitals, self.partitions, self._checkpoint, self._recovery, metrics, events_topic=settings.events_topic
         )
@@ -99,7 +100,7 @@ class Worker:
         # Not asyncio.run: at its end it cancels every task and waits for ever, and Faust restarts cancelled agents.
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
-        self._vitals.beat_at = time.monotonic()
+        self._watchdog.beat()
         self._watchdog.start()
         try:
             return loop.run_until_complete(self._main(on_started))
@@ -307,7 +308,7 @@ class Worker:
                 self._ticker.tick()
 
     def _look(self) -> None:
-        self._vitals.beat_at = time.monotonic()
+        self._watchdog.beat()
         if self._vitals.stopping_at is None:
             if self._app.crashed:
                 self.fail(f"Faust crashed: {self._app.crash_reason!r}")

@@ -1,8 +1,6 @@
 """Small decisions: pacing of fetches, ticks, the watchdog, settings."""
 
 import ssl
-import threading
-import time
 from dataclasses import fields
 from types import SimpleNamespace
 from typing import Any
@@ -16,9 +14,10 @@ from streams.engine.partitions import Partition, Partitions
 from streams.engine.settings import EngineSettings
 from streams.engine.state import Output
 from streams.engine.ticks import Ticker, tick_is_due
-from streams.engine.watchdog import FAILED_GRACE_SECONDS, Limits, Progress, Vitals, Watchdog, verdict
+from streams.engine.verdict import FAILED_GRACE_SECONDS, Limits, Progress, Vitals, verdict
 from streams.engine.worker import Worker
 from streams.kafka.brokers import Security, UnsafeSettingsError
+from streams.watchdog import Watchdog
 from tests.streams.engine.doubles import CountingMetrics, FixedClock
 from tests.streams.engine.toy import ToyState
 
@@ -71,29 +70,24 @@ def test_the_tick_goes_to_its_partition_with_the_clock_as_its_time() -> None:
 NOW = 1_000.0
 
 
-def vitals(**given: object) -> Vitals:
-    return Vitals(**{"beat_at": NOW, **given})  # type: ignore[arg-type]  # a table of examples
-
-
 @pytest.mark.parametrize(
     ("state", "reason"),
     [
-        (vitals(), None),
-        (vitals(beat_at=NOW - 61), "the event loop is blocked for 61 s"),
-        (vitals(folding=Progress(1, NOW - 61)), "no record was folded for 61 s although there is work"),
-        (vitals(folding=Progress(1, NOW - 59)), None),
-        (vitals(checkpoints=Progress(1, NOW - 61)), "no checkpoint was completed for 61 s although there is work"),
-        (vitals(recovery=Progress(1, NOW - 61)), "recovery did not move for 61 s although there is work"),
-        (vitals(fetching=Progress(1, NOW - 61)), "no fetch was answered for 61 s although there is work"),
-        (vitals(rebalance=Progress(1, NOW - 89)), None),
-        (vitals(rebalance=Progress(1, NOW - 91)), "a rebalance did not end for 91 s although there is work"),
-        (vitals(joining=Progress(1, NOW - 89)), None),
-        (vitals(joining=Progress(1, NOW - 91)), "the group gave no partitions for 91 s although there is work"),
-        (vitals(failed_at=NOW - 1, failure="x"), None),
-        (vitals(failed_at=NOW - FAILED_GRACE_SECONDS - 1, failure="x"), "the worker failed but did not end: x"),
-        (vitals(stopping_at=NOW - 25), None),
+        (Vitals(), None),
+        (Vitals(folding=Progress(1, NOW - 61)), "no record was folded for 61 s although there is work"),
+        (Vitals(folding=Progress(1, NOW - 59)), None),
+        (Vitals(checkpoints=Progress(1, NOW - 61)), "no checkpoint was completed for 61 s although there is work"),
+        (Vitals(recovery=Progress(1, NOW - 61)), "recovery did not move for 61 s although there is work"),
+        (Vitals(fetching=Progress(1, NOW - 61)), "no fetch was answered for 61 s although there is work"),
+        (Vitals(rebalance=Progress(1, NOW - 89)), None),
+        (Vitals(rebalance=Progress(1, NOW - 91)), "a rebalance did not end for 91 s although there is work"),
+        (Vitals(joining=Progress(1, NOW - 89)), None),
+        (Vitals(joining=Progress(1, NOW - 91)), "the group gave no partitions for 91 s although there is work"),
+        (Vitals(failed_at=NOW - 1, failure="x"), None),
+        (Vitals(failed_at=NOW - FAILED_GRACE_SECONDS - 1, failure="x"), "the worker failed but did not end: x"),
+        (Vitals(stopping_at=NOW - 25), None),
         (
-            vitals(stopping_at=NOW - 31),
+            Vitals(stopping_at=NOW - 31),
             "the worker did not stop within 20 s; what was not committed will be folded again",
         ),
     ],
@@ -102,10 +96,10 @@ def test_the_watchdog_ends_what_has_work_and_does_not_move(state: Vitals, reason
     assert verdict(state, NOW, Limits(60, 20, 30)) == reason
 
 
-@pytest.mark.parametrize("what", ["folding", "checkpoints", "recovery", "fetching", "rebalance", "joining", "beat_at"])
+@pytest.mark.parametrize("what", ["folding", "checkpoints", "recovery", "fetching", "rebalance", "joining"])
 def test_nothing_stands_still_for_more_than_two_minutes(what: str) -> None:
     stuck_since = NOW - 120 - Watchdog.INTERVAL_SECONDS
-    state = vitals(**{what: stuck_since if what == "beat_at" else Progress(1, stuck_since)})
+    state = Vitals(**{what: Progress(1, stuck_since)})  # type: ignore[arg-type]  # a table of examples
     defaults: dict[str, Any] = {each.name: each.default for each in fields(EngineSettings)}
     limits = Limits(defaults["stall_seconds"], defaults["drain_seconds"], defaults["rebalance_timeout_seconds"])
     assert verdict(state, NOW, limits) is not None
@@ -122,21 +116,6 @@ def test_progress_is_stuck_only_while_there_is_work_and_no_change() -> None:
     assert progress.stuck_since == 4.0
     progress.update(2, work=False, now=5.0)
     assert progress.stuck_since is None
-
-
-def test_the_watchdog_thread_ends_a_blocked_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Watchdog, "INTERVAL_SECONDS", 0.01)
-    ended, reasons = threading.Event(), []
-
-    def end(reason: str) -> None:
-        reasons.append(reason)
-        ended.set()
-
-    dog = Watchdog(Vitals(beat_at=time.monotonic() - 5), Limits(1, 1, 1), end=end)
-    dog.start()
-    assert ended.wait(5)
-    dog.join(5)
-    assert reasons[0].startswith("the event loop is blocked for 5 s")
 
 
 def test_a_password_never_goes_without_tls_and_is_never_printed() -> None:

@@ -1,8 +1,8 @@
 from dataclasses import dataclass
 from unittest.mock import Mock
 
+from streams.engine.verdict import Vitals
 from streams.engine.vital_signs import VitalSigns
-from streams.engine.watchdog import Vitals
 from tests.sinks.memory import CountedMetrics
 
 

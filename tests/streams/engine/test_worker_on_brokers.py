@@ -15,8 +15,8 @@ from aiokafka.errors import KafkaError
 
 from schemas.keys import CONTROL_KEY
 from streams.engine.settings import EngineSettings
-from streams.engine.watchdog import EXIT_STUCK
 from streams.engine.worker import EXIT_UNREACHABLE
+from streams.watchdog import EXIT_STUCK
 from tests.brokers import Broker, require_apache
 from tests.eventually import eventually
 from tests.kafka.apache import ApacheKafka

@@ -1,16 +1,7 @@
-"""Ends a process that has work and does not do it. A thread, so that a blocked event loop is seen too.
+"""Whether a worker has work and does not do it: what its watchdog asks."""
 
-The supervisor starts a new worker, and recovery repairs: a process either moves or is gone.
-"""
-
-import os
-import sys
-import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-EXIT_STUCK = 70
 FAILED_GRACE_SECONDS = 10.0
 
 
@@ -37,7 +28,6 @@ class Progress:
 class Vitals:
     """What the event loop tells the watchdog; all times are monotonic seconds."""
 
-    beat_at: float = field(default_factory=time.monotonic)
     folding: Progress = field(default_factory=Progress)
     checkpoints: Progress = field(default_factory=Progress)
     recovery: Progress = field(default_factory=Progress)
@@ -63,8 +53,6 @@ def verdict(vitals: Vitals, now: float, limits: Limits) -> str | None:
         return f"the worker failed but did not end: {vitals.failure}"
     if vitals.stopping_at is not None and now - vitals.stopping_at > drain_seconds + FAILED_GRACE_SECONDS:
         return f"the worker did not stop within {drain_seconds:g} s; what was not committed will be folded again"
-    if now - vitals.beat_at > stall_seconds:
-        return f"the event loop is blocked for {now - vitals.beat_at:.0f} s"
     watched = (
         ("no record was folded", vitals.folding, stall_seconds),
         ("no checkpoint was completed", vitals.checkpoints, stall_seconds),
@@ -78,39 +66,3 @@ def verdict(vitals: Vitals, now: float, limits: Limits) -> str | None:
         if since is not None and now - since > limit:
             return f"{what} for {now - since:.0f} s although there is work"
     return None
-
-
-def end_process(reason: str) -> None:
-    sys.stderr.write(f"leadstream worker: {reason}; ending the process\n")
-    sys.stderr.flush()
-    os._exit(EXIT_STUCK)
-
-
-class Watchdog(threading.Thread):
-    """Looks once a second. `end` is called from this thread."""
-
-    INTERVAL_SECONDS = 1.0
-
-    def __init__(self, vitals: Vitals, limits: Limits, *, end: Callable[[str], None] = end_process) -> None:
-        super().__init__(name="watchdog", daemon=True)
-        self._vitals = vitals
-        self._limits = limits
-        self._end = end
-        self._stopped = threading.Event()
-
-    def stop(self) -> None:
-        self._stopped.set()
-
-    def run(self) -> None:
-        looked_at = time.monotonic()
-        while not self._stopped.wait(self.INTERVAL_SECONDS):
-            now = time.monotonic()
-            suspended = now - looked_at > 5 * self.INTERVAL_SECONDS
-            looked_at = now
-            if suspended:  # the whole process slept: the loop gets its chance first
-                self._vitals.beat_at = now
-                continue
-            reason = verdict(self._vitals, now, self._limits)
-            if reason is not None:
-                self._end(reason)
-                return
