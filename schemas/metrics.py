@@ -118,7 +118,7 @@ METRICS: dict[MetricName, Metric] = {
     ),
     "leadstream_sink_restarts_from_beginning_total": Metric(
         "counter",
-        "Times the destination came back empty, so that the topics were read again from the start.",
+        "Times the destination had lost what it was told, so that the topics were read again from the start.",
         ("sink",),
     ),
     "leadstream_sink_circuit_open": Metric(

@@ -59,9 +59,9 @@ class Undeliverable(SinkError):  # noqa: N818 - named for what the record is
 
 
 class StartOver(SinkError):  # noqa: N818 - named for what delivery has to do
-    """The destination came back empty. Nothing of the batch took effect.
+    """The destination has lost what it was told: it came back empty, or from an older state. Nothing of the batch took effect.
 
-    `everything`: it holds nothing at all, so every partition is read again, not only those of the batch.
+    `everything`: of every partition, so every partition is read again, not only those of the batch.
     """
 
     def __init__(self, reason: str, *, everything: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 | key | type | holds |
 |---|---|---|
-| `leadstream:positions` | hash | per `topic/partition` the next offset of the read model; gone = Redis came back empty |
+| `leadstream:positions` | hash | per `topic/partition` the next offset of the read model; gone or older: Redis lost something |
 | `leadstream:lead:<lead key>` | hash | one lead: version, position, Avro bytes of its snapshot, the indexes it is in |
 | `leadstream:leads`, `leadstream:stage:<stage>` | sorted set | lead keys by rank |
 | `leadstream:by:<trait>:<value>` | sorted set | lead keys with this e-mail, user id, ..., by the time of the snapshot |

@@ -39,7 +39,9 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @click.option("--keep", is_flag=True, help="Leave everything running at the end, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Only the report, as one line; progress goes to stderr.")
 def demo(days: int, seed: int, port: int, keep: bool, as_json: bool) -> int:
-    """Play an invented B2B site through real requests, kill a worker, and prove that nothing was lost.
+    """Play a B2B site, kill a worker, prove that nothing was lost.
+
+    The site is invented, its requests are real.
 
     \b
     leadstream demo

@@ -34,7 +34,9 @@ _SHOWN = 50
 def replay(
     context: click.Context, names: tuple[str, ...], reason: str | None, *, dry_run: bool, yes: bool, as_json: bool
 ) -> int:
-    """Put dead letters back where they came from, once their cause is mended. Default: all that are open.
+    """Put dead letters back where they came from.
+
+    For when their cause is mended. Default: all that are open.
 
     A record of the worker goes to the events topic again, as it was. A request goes through the collector's own
     reading. Event ids stay the same, so nothing counts twice. A transition that a destination refused is handed to
@@ -81,7 +83,9 @@ def replay(
 @click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 @click.pass_context
 def drop(context: click.Context, names: tuple[str, ...], reason: str | None, *, yes: bool, as_json: bool) -> int:
-    """Take dead letters off the list: nothing can be made of them, or it was done by hand.
+    """Take dead letters off the list.
+
+    For when nothing can be made of them, or it was done by hand.
 
     Deletes nothing: `dlq list --all` shows them as long as the topic keeps them, and `dlq replay NUMBER` still puts
     them back.

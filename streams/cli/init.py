@@ -31,7 +31,9 @@ LEADSTREAM_COLLECTOR_ORIGINS=https://www.acme.example
 @click.command
 @click.argument("directory", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
 def init(directory: Path) -> None:
-    """Write model.yaml, leadstream.toml and .env.example into DIR (default: here). Never overwrites a file.
+    """Write a model and settings to start from into DIR.
+
+    model.yaml, leadstream.toml and .env.example; DIR is here by default. Never overwrites a file.
 
     \b
     leadstream init

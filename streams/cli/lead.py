@@ -71,9 +71,9 @@ def show(context: click.Context, id_: str, at_text: str | None, as_json: bool) -
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @click.pass_context
 def why(context: click.Context, id_: str, at_text: str | None, as_json: bool) -> None:
-    """Why a lead has its score: every rule, cap and penalty; the lines add up.
+    """Why a lead has its score: every rule, cap and penalty.
 
-    The score is that of now: it has faded since the last act.
+    The lines add up. The score is that of now: it has faded since the last act.
 
     \b
     leadstream lead why ada@bigbank.example
@@ -126,7 +126,9 @@ def list_(context: click.Context, stage: str | None, grade: str | None, limit: i
 def feedback(
     context: click.Context, id_: str, word: str, *, reason: str | None, version: int | None, as_json: bool
 ) -> None:
-    """Say what sales decided: WORD is one that a stage of the model lists under `feedback`.
+    """Say what sales decided.
+
+    WORD is one that a stage of the model lists under `feedback`.
 
     \b
     leadstream lead feedback ada@bigbank.example accepted --reason "call on Friday"

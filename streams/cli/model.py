@@ -42,8 +42,9 @@ model.add_command(test)
 @click.argument("event", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True)
 def explain(file: str, event: Path, as_json: bool) -> None:
-    """What would this one act score, for a new visitor? EVENT is a file with a Segment call or an event of ours.
-    It needs no id and no time.
+    """Say what this one act would score, for a new visitor.
+
+    EVENT is a file with a Segment call or an event of ours. It needs no id and no time.
 
     \b
     leadstream model explain model.yaml event.json

@@ -48,9 +48,10 @@ def _warn(warnings: Iterable[str]) -> None:
 @click.option("--json", "as_json", is_flag=True)
 @click.pass_context
 def check(context: click.Context, file: str, on: int | None, as_json: bool) -> None:
-    """Is it right? Tells every problem at once, with line, column and the nearest key, and runs its tests.
+    """Tell every problem of a model at once, and run its tests.
 
-    Where the settings name a broker, it also says what changes against the model that is active.
+    With line, column and the nearest key. Where the settings name a broker, it also says what changes against the model
+    that is active.
 
     \b
     leadstream model check model.yaml

@@ -70,7 +70,9 @@ async def _ready(settings: Settings) -> tuple[int, FirstModels]:
 @click.command
 @click.pass_context
 def collector(context: click.Context) -> None:
-    """Take events over HTTP: Segment's API, POST /v1/events, and the tracker at /t.js.
+    """Take events over HTTP.
+
+    Segment's API, POST /v1/events, and the tracker at /t.js.
 
     \b
     leadstream collector
@@ -134,7 +136,9 @@ async def _listen(server: CollectorServer, settings: Settings) -> None:
 @click.option("--from-beginning", is_flag=True, help="Read every topic again from its first record, once.")
 @click.pass_context
 def sink(context: click.Context, name: str, from_beginning: bool) -> None:
-    """Deliver transitions and scores to one destination, in a consumer group of its own.
+    """Deliver transitions and scores to one destination.
+
+    Each destination has a consumer group of its own.
 
     \b
     leadstream sink redis

@@ -33,7 +33,9 @@ _STDIN = Path("/dev/stdin")
 @click.option("--top", default=20, show_default=True, help="How many leads to print; 0: all. --json prints all.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per lead, best first.")
 def score(file: Path, model_file: str | None, at: int | None, top: int, as_json: bool) -> None:
-    """Score a web server's access log, or JSON lines of Segment calls or of our own events; gzip or not; `-` is stdin.
+    """Score a web server's access log, or JSON lines of events.
+
+    Of Segment calls or of our own events; gzip or not; `-` is stdin.
 
     \b
     leadstream score access.log

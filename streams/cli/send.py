@@ -42,7 +42,7 @@ def send(
     anonymous_id: str | None,
     as_json: bool,
 ) -> None:
-    """Send one test event to the collector, wait, and print what it scored.
+    """Send one test event to the collector; print what it scored.
 
     FILE holds the event as JSON, by the names of POST /v1/events; the options replace what it says.
 

@@ -38,9 +38,9 @@ def topics() -> None:
 def ensure(
     context: click.Context, partitions: int | None, replication: int | None, dry_run: bool, as_json: bool
 ) -> None:
-    """Create the topics that are missing, each events partition with its epoch record.
+    """Create the topics that are missing.
 
-    May be repeated. The partition count of a live topic never changes.
+    Each events partition begins with its epoch record. May be repeated. The partition count of a live topic never changes.
 
     \b
     leadstream topics ensure --partitions 12 --replication 3
@@ -81,7 +81,7 @@ def _print(done: Provisioned, did: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.pass_context
 def check(context: click.Context, as_json: bool) -> int:
-    """Check counts, settings and epoch records, and say how to mend what is wrong.
+    """Check counts, settings and epoch records; say the fix.
 
     \b
     leadstream topics check

@@ -2,7 +2,7 @@
 
 This module alone retries, counts, breaks the circuit, writes dead letters and orders the commit; it knows no Kafka
 client. A batch ends in one of three ways: every record took effect or became a confirmed dead letter, and the offsets
-are committed; the destination came back empty, and the topics are read again; or an exception ends the process, with
+are committed; the destination has lost what it was told, and the topics are read again; or an exception ends the process, with
 nothing committed.
 """
 

@@ -39,7 +39,9 @@ class OneDelivery:
         except RetryLater as error:
             raise SinkAwayError("the destination cannot take it now; run it again later", error.reason) from error
         except StartOver as error:
-            raise SinkAwayError("its destination came back empty; the sink fills it by itself", str(error)) from error
+            raise SinkAwayError(
+                "its destination has lost what it was told; the sink fills it by itself", str(error)
+            ) from error
 
     async def _opened(self) -> Sink:
         try:

@@ -19,6 +19,8 @@ from streams.kafka.brokers import Brokers
 from streams.kafka.topic_checks import check_topics
 from streams.settings.config import Settings, topics_of
 
+_ON_TOPICS = "model, consumer groups, clocks"
+
 
 async def examine(settings: Settings, brokers: Brokers, now_ms: Callable[[], int]) -> list[Finding]:
     """What is well and what is not. Never raises for a service that is away.
@@ -27,7 +29,9 @@ async def examine(settings: Settings, brokers: Brokers, now_ms: Callable[[], int
     """
     broker, embedded = await check_broker(brokers)
     findings = [broker]
-    if broker.level != "fail":
+    if broker.level == "fail":
+        findings.append(_not_looked_at(f"topics, {_ON_TOPICS}", "the broker answers"))
+    else:
         findings += await _on_the_broker(settings, brokers, now_ms, embedded=embedded)
     findings.append(await check_redis(settings.redis))
     findings += check_key_secret(settings.collector.key_secret)
@@ -43,12 +47,16 @@ async def _on_the_broker(
     topics = topics_of(settings)
     findings = await _asked("topics", check_topics(brokers, topics, copies=settings.kafka.replication_factor))
     if any(finding.level == "fail" for finding in findings):
-        return findings
+        return [*findings, _not_looked_at(_ON_TOPICS, "the topics are as they must be")]
     findings += await _asked("model", check_model(brokers, topics, settings))
     findings += await _asked("groups", check_readers(brokers, topics, settings, now_ms, embedded=embedded))
     if not embedded:  # it keeps the producer's time
         findings += await _asked("clocks", check_clocks(brokers, topics, now_ms))
     return findings
+
+
+def _not_looked_at(what: str, when: str) -> Finding:
+    return Finding("warn", f"{what}: not looked at", f"run it again when {when}")
 
 
 async def _asked(about: str, work: Awaitable[list[Finding]]) -> list[Finding]:

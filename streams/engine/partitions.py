@@ -52,10 +52,11 @@ class Partition:
             return []
         if records[0].offset < self.expected_offset:
             records = [record for record in records if record.offset >= self.expected_offset]
-        if records[0].offset > self.expected_offset:
-            # Markers of a transactional producer take offsets but are no records.
-            logger.info(
-                "partition %d has no records at offsets %d to %d",
+        if missing := max(0, records[0].offset - self.expected_offset):
+            # The marker at the end of a transaction takes one offset and is no record.
+            logger.log(
+                logging.INFO if missing == 1 else logging.WARNING,
+                "partition %d has no records at offsets %d to %d: markers of a transactional producer, or lost by the brokers",
                 self.number, self.expected_offset, records[0].offset - 1,
             )  # fmt: skip
         self.expected_offset = records[-1].offset + 1

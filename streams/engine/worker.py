@@ -236,7 +236,7 @@ class Worker:
     async def _stop(self) -> None:
         """Last checkpoint (not after a failure), then the end of the consumer, which leaves the group if it has no id."""
         self._vitals.stopping_at = time.monotonic()
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception):  # it may not have come up, and the end goes on without it
             self._consumer.hold()
         owed = any(partition.next_offset != partition.committed_offset for partition in self.partitions)
         if not self._failed.is_set():

@@ -1,3 +1,4 @@
+import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.records import LeadSnapshot
+from schemas.records import LeadSnapshot, StageTransition
 from sinks import redis_keys
 from sinks.base import Delivery, RetryLater, StartOver
 from sinks.config import RedisSettings
@@ -206,20 +207,32 @@ def test_members_sort_as_the_log_does(one: tuple[int, int, int], other: tuple[in
     assert (member(one) < member(other)) == (one < other)
 
 
-async def test_any_order_of_a_history_gives_the_same_leads(sink: RedisLeads, leads: LeadReader, redis: Any) -> None:
-    """Three leads, five versions each; all orders that a replay after a crash can give end alike."""
-    history = [
-        delivery(snapshot(lead_key=f"1{lead}", offset=10 * version + lead, stage=f"s{version}"), 3 * version + lead)
-        for version in range(5)
-        for lead in range(3)
-    ]
+VERSIONS = [(1, 100), (1, 110), (2, 3), (2, 13), (2, 23)]  # of epoch and offset: a log that was made anew begins low
 
-    async def result(order: Sequence[Delivery]) -> list[LeadSnapshot]:
+
+async def test_any_order_of_a_history_gives_the_same_leads(sink: RedisLeads, leads: LeadReader, redis: Any) -> None:
+    """Three leads, five versions with a transition each; the last lead is forgotten, and comes back."""
+    history: list[Delivery] = []
+    for version, (epoch, offset) in enumerate(VERSIONS):
+        for lead in range(3):
+            changes = {"lead_key": f"1{lead}", "epoch": epoch, "offset": offset + lead}
+            at = 10 * version + lead
+            if (version, lead) == (3, 2):
+                history.append(delivery(None, at, key=b"12"))
+                continue
+            history.append(delivery(snapshot(stage=f"s{version}", **changes), at))
+            history.append(delivery(transition(id=f"{at}", to_stage=f"s{version}", **changes), at))
+
+    async def result(order: Sequence[Delivery]) -> tuple[list[LeadSnapshot], list[list[StageTransition]]]:
         await redis.flushdb()
         await deliver(sink, *order)
-        return await leads.list_leads()
+        return await leads.list_leads(), [await leads.transitions_of(f"1{lead}") for lead in range(2)]
 
     expected = await result(history)
-    assert {each["stage"] for each in expected} == {"s4"}
-    assert await result(history[:9] + history[3:]) == expected
-    assert await result(list(reversed(history))) == expected
+    assert {each["stage"] for each in expected[0]} == {"s4"}
+    assert [[each["to_stage"] for each in kept] for kept in expected[1]] == [["s4", "s3", "s2"]] * 2
+    chance = random.Random(4)
+    for _ in range(50):
+        again = [*history, *chance.sample(history, 9)]
+        chance.shuffle(again)
+        assert await result(again) == expected

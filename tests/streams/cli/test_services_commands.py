@@ -36,7 +36,7 @@ async def test_findings_have_no_colours_off_a_terminal_and_are_data_too(site: Si
     assert answer.code == 0
     assert "\x1b" not in answer.out
     assert "ok    topics: 5 of 5, 2 partitions" in answer.out
-    assert answer.out.splitlines()[-1] == "2 ok, 9 warnings, 0 failures"
+    assert answer.out.splitlines()[-1] == "3 ok, 9 warnings, 0 failures"
     levels = [finding["level"] for finding in (await site.run("doctor", "--json", LEADSTREAM_COLLECTOR_PORT=port)).data]
     assert levels.count("warn") == 9
 

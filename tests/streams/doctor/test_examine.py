@@ -56,7 +56,7 @@ async def test_on_topics_that_are_missing_nothing_more_is_looked_for(
 ) -> None:
     found = await look(broker, redis_url, prefix)
     assert sum(line.startswith("fail topic ") for line in found) == 5
-    assert not [line for line in found if "worker" in line or "model" in line]
+    assert [line for line in found if "worker" in line or "model" in line] == ["warn model, consumer groups, clocks"]
     await ensure_topics(broker.at, Topics(prefix), partitions=2)
     assert "warn model" in await look(broker, redis_url, prefix)
 
@@ -67,5 +67,6 @@ async def test_services_that_are_away_are_failures_and_the_rest_is_looked_at() -
     findings = await examine(settings, Brokers(broker), SystemClock().now_ms)
     away = [finding for finding in findings if finding.away]
     assert [finding.what.partition(":")[0] for finding in away] == ["broker", "redis"]
+    assert findings[1].what == "topics, model, consumer groups, clocks: not looked at"
     assert findings[-1].what.startswith("alerts: sales can be used")
     assert "hunter2" not in str(findings)

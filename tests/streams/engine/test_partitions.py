@@ -19,7 +19,7 @@ def partition(start: int = 10, highwater: int = 0) -> Partition:
         ([10, 11], [10, 11]),
         ([8, 9], []),
         ([9, 10, 11], [10, 11]),
-        ([12, 13], [12, 13]),  # a transaction marker took offset 10 and 11
+        ([12, 13], [12, 13]),  # nothing is at offsets 10 and 11
         ([], []),
     ],
 )
@@ -27,6 +27,17 @@ def test_records_are_accepted_once_and_in_order(fetched: list[int], accepted: li
     target = partition()
     assert [record.offset for record in target.accept([Record(offset) for offset in fetched])] == accepted
     assert target.accept([Record(offset) for offset in fetched]) == []
+
+
+@pytest.mark.parametrize(("first", "level"), [(11, "INFO"), (12, "WARNING")])
+def test_offsets_without_records_are_told_loudly_where_they_are_more_than_a_marker(
+    first: int, level: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    partition().accept([Record(first)])
+    assert [(record.levelname, record.getMessage().partition(":")[0]) for record in caplog.records] == [
+        (level, f"partition 0 has no records at offsets 10 to {first - 1}")
+    ]
 
 
 class Sent:

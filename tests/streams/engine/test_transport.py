@@ -93,7 +93,8 @@ def own(owner: FakeOwner, next_offset: int = 10) -> Partition:
 
 
 def test_the_versions_are_the_ones_these_overrides_were_read_against() -> None:
-    assert (version("faust-streaming"), version("aiokafka")) == ("0.15.3", "0.14.0")
+    versions = [version(name) for name in ("faust-streaming", "mode-streaming", "aiokafka")]
+    assert versions == ["0.15.3", "0.7.1", "0.14.0"]
 
 
 @pytest.mark.parametrize(

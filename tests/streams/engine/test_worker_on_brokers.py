@@ -168,7 +168,7 @@ async def _owns_partitions(worker: ToyWorker) -> None:
 
 
 @pytest.mark.slow
-async def test_a_worker_that_slept_past_its_session_writes_nothing_stale(site: Site) -> None:
+async def test_a_worker_that_slept_past_its_session_costs_nothing(site: Site) -> None:
     sleeper = await site.worker()
     await eventually(lambda: "owns partitions [0, 1, 2, 3]" in sleeper.log(), 20)
     loading = asyncio.create_task(site.load.send(30_000, rate=1_000))
