@@ -14,6 +14,10 @@ from streams.engine.partitions import Partition, Partitions
 
 ChangelogRecord = tuple[bytes, bytes | None]
 
+# A second writer is noticed at a write. It has to be, long before compaction (`min.compaction.lag.ms`, a day) can delete a row of
+# ours because an older one of that writer lies behind it; so a partition in which nothing happens is written to as well.
+IDLE_SECONDS = 3_600.0
+
 
 class ForeignWriterError(Exception):
     """Somebody else wrote to the changelog partition since it was read."""
@@ -107,12 +111,12 @@ class Checkpoint:
 
     def _cut(self) -> list[Cut]:
         """One synchronous step, so offsets, outputs and rows belong together."""
-        cuts = []
+        cuts, now = [], time.monotonic()
         for partition in self._partitions:
-            if partition.next_offset == partition.cut_offset:
+            if partition.next_offset == partition.cut_offset and now - partition.cut_at < IDLE_SECONDS:
                 continue
             self._partitions.emit(partition, partition.state.take_snapshots())
-            partition.cut_offset = partition.next_offset
+            partition.cut_offset, partition.cut_at = partition.next_offset, now
             outputs, partition.unconfirmed = partition.unconfirmed, []
             records = partition.state.take_checkpoint(partition.next_offset)
             cuts.append(Cut(partition, partition.next_offset, outputs, records))

@@ -36,6 +36,7 @@ class Partition:
     expected_offset: int = field(init=False)
     cut_offset: int = field(init=False)
     committed_offset: int = field(init=False)
+    cut_at: float = field(default_factory=time.monotonic)  # of the last checkpoint, monotonic seconds
     unconfirmed: list[asyncio.Future[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:

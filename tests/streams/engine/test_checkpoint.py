@@ -3,7 +3,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from streams.engine.checkpoint import Checkpoint
+from streams.engine.checkpoint import IDLE_SECONDS, Checkpoint
 from streams.engine.partitions import Batch, Partition, Partitions
 from streams.engine.state import Output
 from tests.streams.engine.doubles import CountingMetrics, Record
@@ -174,6 +174,21 @@ async def test_nothing_new_means_no_effect() -> None:
     setup.world.done.clear()
     assert not await setup.checkpoint.run()
     assert setup.world.done == []
+
+
+async def test_where_nothing_happens_for_an_hour_another_writer_is_noticed_all_the_same() -> None:
+    setup = Setup()
+    setup.fold(0)
+    await setup.checkpoint.run()
+    setup.world.done.clear()
+    setup.partition.cut_at -= IDLE_SECONDS
+    assert await setup.checkpoint.run()
+    assert setup.world.done[-2:] == [("write", 0, [PART]), ("commit", {0: 1}, 7)]
+    assert not await setup.checkpoint.run(), "once"
+    setup.partition.cut_at -= IDLE_SECONDS
+    setup.world.changelog[0].append((b"1a", ROW.pack(0, 0)))  # of a worker that slept
+    assert not await setup.checkpoint.run()
+    assert "another worker writes to it" in setup.failures[0]
 
 
 async def test_what_is_folded_during_a_checkpoint_belongs_to_the_next() -> None:
