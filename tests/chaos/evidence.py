@@ -43,7 +43,7 @@ class Evidence:
 async def evidence_of(site: Site) -> Evidence:
     topics = site.parts.topics
     names = (topics.events, topics.transitions, topics.scores, topics.dead_letters)
-    events, transitions, scores, letters = [await _read_topic(site.kafka.bootstrap_servers, name) for name in names]
+    events, transitions, scores, letters = [await read_topic(site.kafka.bootstrap_servers, name) for name in names]
     return Evidence(
         set(site.accepted), events, transitions, scores, letters,
         in_redis=await _bodies(site.store.url), deliveries=list(site.world.deliveries),
@@ -59,7 +59,7 @@ async def _bodies(url: str) -> dict[str, bytes]:
         await redis.aclose()
 
 
-async def _read_topic(servers: str, topic: str) -> list[Record]:
+async def read_topic(servers: str, topic: str) -> list[Record]:
     """The whole topic, partition by partition."""
     consumer = AIOKafkaConsumer(bootstrap_servers=servers, enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
