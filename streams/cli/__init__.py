@@ -2,12 +2,14 @@
 
 import logging
 import sys
+import traceback
+from asyncio import CancelledError
 from importlib import import_module
 from importlib.metadata import version
 
 import click
 
-from streams.cli.exits import CommandError
+from streams.cli.exits import STOPPED, CommandError
 from streams.cli.printing import escaped
 from streams.cli.words import Group
 
@@ -74,5 +76,9 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         sys.exit(130)
+    except (Exception, CancelledError) as error:  # noqa: BLE001 - a bug, or no memory; Python's own 1 would be a finding
+        lines = [*traceback.format_exc().splitlines(), f"leadstream: failed unexpectedly, as above: {error!r}"]
+        click.echo("\n".join(map(escaped, lines)), err=True)
+        sys.exit(STOPPED)
     else:
         sys.exit(code if isinstance(code, int) else 0)

@@ -14,4 +14,6 @@ class CommandError(Exception):
 
 
 FINDING, WRONG_INPUT, UNREACHABLE, REFUSED = 1, 2, 3, 4
-STOPPED = 70  # a part that would do harm if it went on; `streams/watchdog.py` ends it with the same
+STOPPED = (
+    70  # a part that would do harm if it went on (`streams/watchdog.py` ends it with the same); a bug of any command
+)

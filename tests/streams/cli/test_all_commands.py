@@ -127,6 +127,32 @@ def test_the_process_ends_with_the_code_and_its_errors_on_stderr(arguments: list
         assert "KAFKA_BOOTSTRAP_SERVERS" in second
 
 
+@pytest.mark.parametrize("error", ["MemoryError()", "asyncio.CancelledError()", "ValueError('\\x1b[2J')"])
+def test_what_nobody_thought_of_is_no_finding_and_says_where_it_was(error: str) -> None:
+    program = f"""
+import asyncio, streams.cli.verify
+from streams.cli import main
+def has_a_bug(*_):
+    raise {error}
+streams.cli.verify.settings_of = has_a_bug
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, "verify"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (70, "")
+    assert "in has_a_bug" in done.stderr
+    assert lines[-1].startswith(
+        f"leadstream: failed unexpectedly, as above: {error.partition('(')[0].removeprefix('asyncio.')}"
+    )
+    assert "\x1b" not in done.stderr
+
+
 def test_json_escapes_what_a_terminal_would_obey() -> None:
     assert escaped("a\x1b[2J\x9b1m\u202eb\u2028c 世界") == "a\\x1b[2J\\x9b1m\\u202eb\\u2028c 世界"
     assert json.dumps("\x1b\x9b") == '"\\u001b\\u009b"'
