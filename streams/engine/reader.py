@@ -5,16 +5,20 @@ batch of several records.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
 
 from schemas.records import LogRecord
 from streams.engine.recovery import LogBounds, RecoveryError
 from streams.engine.settings import EngineSettings
 from streams.kafka.log_epochs import epoch_of
+
+logger = logging.getLogger(__name__)
 
 
 class LogReader:
@@ -50,6 +54,13 @@ class LogReader:
         return self._changelog_ends[partition]
 
     async def log_bounds(self, partitions: Sequence[int]) -> dict[int, LogBounds]:
+        while True:
+            try:
+                return await self._log_bounds(partitions)
+            except OffsetOutOfRangeError:  # retention came between the look at the beginning and the fetch from there
+                logger.info("the log begins elsewhere by now; looking again")
+
+    async def _log_bounds(self, partitions: Sequence[int]) -> dict[int, LogBounds]:
         tps = {TopicPartition(self._settings.events_topic, number) for number in partitions}
         async with self._consumer(tps, max_partition_fetch_bytes=16_384) as consumer:
             begins = await consumer.beginning_offsets(list(tps))

@@ -112,12 +112,12 @@ async def test_a_collector_that_is_told_to_stop_answers_what_is_in_flight_and_lo
         await eventually(lambda: child.exit_code is not None, seconds=20)
         assert child.exit_code == 0
         site.proxy.flows.set()
-        if hangs:
-            site.parts.start_collector(LEADSTREAM_COLLECTOR_SPOOL_DIR=str(tmp_path / "spool"))
-            await site.parts.ready("collector")
+        # On a busy machine the slow broker sends something to the spool, too.
+        site.parts.start_collector(LEADSTREAM_COLLECTOR_SPOOL_DIR=str(tmp_path / "spool"))
+        await site.parts.ready("collector")
 
-            async def drained() -> bool:
-                return await site.status() == "ok"
+        async def drained() -> bool:
+            return await site.status() == "ok"
 
-            await eventually(drained, seconds=20)
+        await eventually(drained, seconds=20)
         assert await site.in_kafka() == {f"e{number}" for number in range(50)}
