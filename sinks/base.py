@@ -61,7 +61,7 @@ class Undeliverable(SinkError):  # noqa: N818 - named for what the record is
 class StartOver(SinkError):  # noqa: N818 - named for what delivery has to do
     """The destination has lost what it was told: it came back empty, or from an older state. Nothing of the batch took effect.
 
-    `everything`: of every partition, so every partition is read again, not only those of the batch.
+    `everything`: it holds nothing at all, so every partition is read again, not only those of the batch.
     """
 
     def __init__(self, reason: str, *, everything: bool = False) -> None:

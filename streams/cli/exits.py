@@ -1,5 +1,7 @@
 """How a command ends other than well."""
 
+from streams.watchdog import EXIT_STUCK
+
 
 class CommandError(Exception):
     """One line that says what is wrong, then what to do.
@@ -14,6 +16,4 @@ class CommandError(Exception):
 
 
 FINDING, WRONG_INPUT, UNREACHABLE, REFUSED = 1, 2, 3, 4
-STOPPED = (
-    70  # a part that would do harm if it went on (`streams/watchdog.py` ends it with the same); a bug of any command
-)
+STOPPED = EXIT_STUCK  # a part that would do harm if it went on, or does not get on; a bug of any command

@@ -53,7 +53,7 @@ class Partition:
             return []
         if records[0].offset < self.expected_offset:
             records = [record for record in records if record.offset >= self.expected_offset]
-        if missing := max(0, records[0].offset - self.expected_offset):
+        if missing := records[0].offset - self.expected_offset:
             # The marker at the end of a transaction takes one offset and is no record.
             logger.log(
                 logging.INFO if missing == 1 else logging.WARNING,

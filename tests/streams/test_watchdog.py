@@ -10,16 +10,17 @@ from typing import Any
 
 import pytest
 
-from streams.watchdog import EXIT_STUCK, Watchdog
+from streams.engine.settings import EngineSettings
+from streams.watchdog import BLOCKED_SECONDS, EXIT_STUCK, Watchdog
 
 BLOCKED = """
-import asyncio, contextlib, os, sys, time
+import asyncio, contextlib, os, sys, threading
 from streams import watchdog
 watchdog.BLOCKED_SECONDS = 1.0
 
 async def main():
     async with watchdog.ended_when_blocked("sink redis"):
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0)  # the first beat
         if "full" in sys.argv:
             fill_stderr()
         stuck_in_a_library()
@@ -32,12 +33,12 @@ def fill_stderr():
     os.set_blocking(2, True)
 
 def stuck_in_a_library():
-    time.sleep(60)
+    threading.Event().wait()
 
 asyncio.run(main())
 """
 A_PART_THAT_BLOCKS = """
-import asyncio, time
+import asyncio, threading
 from streams import watchdog
 watchdog.BLOCKED_SECONDS = 1.0
 from streams.cli import main, parts
@@ -46,7 +47,7 @@ async def ready(*_, **__):
     return 4
 
 async def deliver(*_, **__):
-    time.sleep(60)
+    threading.Event().wait()
 
 parts.require_topics = ready
 parts.run_named_sink = deliver
@@ -61,7 +62,7 @@ def run(program: str, *arguments: str, **environment: str) -> "subprocess.Comple
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=50,  # less than what blocks
+        timeout=50,
         check=False,
     )
 
@@ -90,6 +91,15 @@ def test_sinks_and_the_collector_are_watched(part: tuple[str, ...], tmp_path: Pa
     ended = run(A_PART_THAT_BLOCKS, *part, LEADSTREAM_COLLECTOR_KEY_SECRET="0123456789abcdef", HOME=str(tmp_path))
     assert ended.returncode == EXIT_STUCK, ended.stderr
     assert f"leadstream {' '.join(part)}: the event loop is blocked for " in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "limit_seconds", [BLOCKED_SECONDS, EngineSettings.__dataclass_fields__["stall_seconds"].default]
+)
+def test_no_event_loop_is_blocked_for_more_than_two_minutes(limit_seconds: float) -> None:
+    dog = Watchdog("worker", limit_seconds)
+    dog._beat_at = 0.0
+    assert dog._blocked(120 - Watchdog.INTERVAL_SECONDS) is not None
 
 
 def test_a_process_that_slept_gets_its_chance_first(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,7 @@
 """What recovery reads, on Apache Kafka."""
 
-from typing import Any
-
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import RecordsToDelete
 
 from streams.engine.reader import LogReader
@@ -22,18 +20,18 @@ async def test_retention_that_comes_between_the_look_and_the_fetch_stops_nothing
 ) -> None:
     require_apache()
     async with ApacheKafka.start() as kafka:
-        brokers, settings = (
-            Brokers(kafka.bootstrap_servers),
-            engine_settings(kafka.bootstrap_servers, prefix, embedded=False),
-        )
+        brokers = Brokers(kafka.bootstrap_servers)
+        settings = engine_settings(kafka.bootstrap_servers, prefix, embedded=False)
         [events] = await make_topic(brokers, settings.events_topic)
         async with producer_of(brokers) as producer:
             await send_batch(producer, events, [b"a", b"b", b"c"])
             await send_batch(producer, events, [b"d", b"e"])
-        looks: list[Any] = []
+        looks: list[dict[TopicPartition, int]] = []
         look = AIOKafkaConsumer.beginning_offsets
 
-        async def then_retention_comes(self: AIOKafkaConsumer, partitions: Any) -> Any:
+        async def then_retention_comes(
+            self: AIOKafkaConsumer, partitions: list[TopicPartition]
+        ) -> dict[TopicPartition, int]:
             looks.append(await look(self, partitions))
             async with admin_client(brokers) as admin:
                 await admin.delete_records({events: RecordsToDelete(before_offset=3)})
